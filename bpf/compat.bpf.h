@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every difference between kernels that the BPF programs must know, one entry
+ * each, with the commit that made it. Decided by the running kernel's BTF when
+ * the object is loaded: the branch that does not fit is dead code there.
+ *
+ * Range: 5.10 and newer, x86-64 and arm64.
+ */
+#ifndef LT_COMPAT_BPF_H
+#define LT_COMPAT_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+/*
+ * 3e816361e94a ("sched/tracepoints: Move and extend the sched_process_exit()
+ * tracepoint", 6.16) gave the tracepoint the argument group_dead. Before it,
+ * signal->live == 0 is the best that can be asked; two threads that exit at
+ * once can both see it, and the table drops the second. Set by the daemon, by
+ * the tracepoint's number of arguments in BTF.
+ */
+const volatile bool lt_has_group_dead = false;
+
+#define lt_group_dead(ctx, task)                                        \
+	(lt_has_group_dead ? !!((const __u64 *)(ctx))[1] :              \
+			     (task)->signal->live.counter == 0)
+
+/* dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper", 5.15) */
+enum bpf_func_id___lt { BPF_FUNC_task_pt_regs___lt = 175 };
+
+#define lt_has_task_pt_regs() \
+	bpf_core_enum_value_exists(enum bpf_func_id___lt, BPF_FUNC_task_pt_regs___lt)
+
+/*
+ * Before that helper: the registers lie at the top of the kernel stack, whose
+ * size is 16 KiB on both architectures in distribution kernels (THREAD_SIZE;
+ * x86 has kept no padding there until FRED, 6.9).
+ */
+#define LT_THREAD_SIZE 16384
+
+/*
+ * task_struct.in_execve is not to be counted on: where it is missing, an exec
+ * also sends the new name by itself, before its own record.
+ */
+struct task_struct___execve {
+	unsigned in_execve : 1;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool lt_in_execve(struct task_struct *task)
+{
+	struct task_struct___execve *t = (void *)task;
+
+	if (!bpf_core_field_exists(t->in_execve))
+		return false;
+	return BPF_CORE_READ_BITFIELD_PROBED(t, in_execve);
+}
+
+/* CONFIG_SCHED_INFO is what makes a zombie's begin known to the iterator. */
+static __always_inline __u64 lt_last_arrival(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->sched_info.last_arrival))
+		return 0;
+	return BPF_CORE_READ(task, sched_info.last_arrival);
+}
+
+/* The cgroup_subsys_id of pids differs by configuration. */
+static __always_inline int lt_pids_subsys(void)
+{
+	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
+		return -1;
+	return bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
+}
+
+/*
+ * b69f0aeb0689 ("pid: Replace struct pid 1-element array with flex-array",
+ * 6.5): the offset of the array is all that is asked for.
+ */
+static __always_inline struct upid *lt_upid(struct pid *pid, __u32 level)
+{
+	return (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+	       level * bpf_core_type_size(struct upid);
+}
+
+#endif

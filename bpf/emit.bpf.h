@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The way out: the ring and the counters, shared by all BPF objects.
+ *
+ * Every map here can be pinned and outlives the daemon; none holds anything
+ * that only this daemon's load would understand.
+ */
+#ifndef LT_EMIT_BPF_H
+#define LT_EMIT_BPF_H
+
+#include "vmlinux.h"
+#include "event.h"
+#include "compat.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20); /* the daemon's ring_size */
+} lt_ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* the number of possible CPUs */
+	__type(key, __u32);
+	__type(value, struct lt_counters);
+} lt_counters SEC(".maps");
+
+/* Fill of the ring from which on every record wakes the daemon. */
+const volatile __u64 lt_wake_bytes = 2 << 20;
+
+/*
+ * A CPU's own slot, counted without atomics: a kind is emitted by programs
+ * that do not nest on one CPU.
+ */
+static __always_inline struct lt_counters *lt_cpu_counters(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&lt_counters, &cpu);
+}
+
+static __always_inline void lt_count(__u32 kind, bool sent)
+{
+	struct lt_counters *c = lt_cpu_counters();
+
+	if (!c)
+		return;
+	if (sent)
+		c->sent[kind]++;
+	else
+		c->lost[kind]++;
+}
+
+/*
+ * The ring wakes its reader by itself when it was empty; the daemon then lets
+ * records gather. Only a ring that fills faster than that wakes it again.
+ */
+static __always_inline __u64 lt_wake_flags(void)
+{
+	return bpf_ringbuf_query(&lt_ring, BPF_RB_AVAIL_DATA) >= lt_wake_bytes ?
+		       BPF_RB_FORCE_WAKEUP :
+		       0;
+}
+
+static __always_inline void lt_fill_hdr(struct lt_hdr *hdr, __u32 kind, __u32 size)
+{
+	hdr->size = size;
+	hdr->kind = kind;
+	hdr->cpu = bpf_get_smp_processor_id();
+	hdr->time_ns = bpf_ktime_get_boot_ns();
+}
+
+/* Reserves a record of constant size; NULL is counted as lost. */
+static __always_inline void *lt_reserve(__u32 kind, __u32 size)
+{
+	void *record = bpf_ringbuf_reserve(&lt_ring, size, 0);
+
+	lt_count(kind, record != NULL);
+	if (record)
+		lt_fill_hdr(record, kind, size);
+	return record;
+}
+
+static __always_inline void lt_submit(void *record)
+{
+	bpf_ringbuf_submit(record, lt_wake_flags());
+}
+
+/* Sends a record of variable size that was built elsewhere. */
+static __always_inline void lt_output(struct lt_hdr *hdr, __u32 kind, __u32 size)
+{
+	lt_fill_hdr(hdr, kind, size);
+	lt_count(kind, bpf_ringbuf_output(&lt_ring, hdr, size, lt_wake_flags()) == 0);
+}
+
+static __always_inline void lt_no_id(struct lt_id *id)
+{
+	id->start_ns = 0;
+	id->pid = 0;
+}
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The wire: every fact that reaches the table of lives, one record each.
+ *
+ * The BPF programs write these records into the ring and the task iterator's
+ * file, the daemon adds what only user space can know (a look into /proc, a
+ * tick of the clock, its settings) as records of its own, and a recording is
+ * these records one after another. Whoever folds the same records gets the
+ * same table.
+ *
+ * All multi-byte fields are in the byte order of the machine. All times are
+ * CLOCK_BOOTTIME in nanoseconds. A record is LT_ALIGN aligned, never longer
+ * than LT_RECORD_MAX, and padded with zeroes where it ends in text.
+ *
+ * Layout changes bump LT_WIRE_VERSION; kinds are never renumbered.
+ */
+#ifndef LT_EVENT_H
+#define LT_EVENT_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#define LT_WIRE_VERSION 1
+#define LT_ALIGN 8
+#define LT_COMM_LEN 16	      /* TASK_COMM_LEN */
+#define LT_EXE_MAX 256	      /* bytes of the path given to execve */
+#define LT_ARGS_MAX 256	      /* bytes of the command line, NULs included */
+#define LT_CGROUP_PATH_MAX 1024
+#define LT_TEXT_MAX 4096
+#define LT_RECORD_MAX (LT_TEXT_MAX + 512)
+
+/*
+ * X(number, name, payload struct): the one list of kinds. It makes the enum,
+ * the names, the smallest size that is accepted, and the dispatch.
+ */
+#define LT_KINDS(X)                                                               \
+	/* from the kernel, by the ring */                                        \
+	X(1, FORK, fork, lt_fork)             /* a process was born */            \
+	X(2, EXEC, exec, lt_exec)             /* a new program */                 \
+	X(3, EXIT, exit, lt_exit)             /* the last thread began to exit */ \
+	X(4, NOTIFY, notify, lt_notify)       /* the parent was told of a death */ \
+	X(5, STOP, stop, lt_stop)             /* all threads stopped */           \
+	X(6, CONTINUE, continue, lt_stop)     /* and go on */                     \
+	X(7, RELEASE, release, lt_release)    /* release_task(): reaped, exact */ \
+	X(8, FREE, free, lt_free)             /* after an RCU grace period */     \
+	X(9, WAIT, wait, lt_wait)             /* counters, at powers of two */    \
+	X(10, LEADER_EXIT, leader_exit, lt_leader_exit) /* others live on */      \
+	X(11, COMM, comm, lt_comm)            /* prctl(PR_SET_NAME) and the like */ \
+	X(12, CGROUP, cgroup, lt_cgroup)      /* id -> path */                    \
+	X(13, CGROUP_GONE, cgroup_gone, lt_cgroup)                                \
+	X(14, THREAD, thread, lt_hdr)         /* counted, never sent */           \
+	/* from the task iterator, and from a daemon's own table */               \
+	X(32, SCAN, scan, lt_life)            /* a process as the iterator met it */ \
+	X(33, LIFE, life, lt_life)            /* a life as another table knew it */ \
+	/* from the daemon */                                                     \
+	X(40, START, start, lt_start)         /* opens a stream of records */     \
+	X(41, POLICY, policy, lt_policy)                                          \
+	X(42, HOOK, hook, lt_hook)            /* what serves which need */        \
+	X(43, PASS_BEGIN, pass_begin, lt_pass)                                    \
+	X(44, PASS_END, pass_end, lt_pass)                                        \
+	X(45, SWEEP, sweep, lt_pass)          /* the ring is drained past a pass */ \
+	X(46, PROC, proc, lt_proc)            /* read from /proc/PID */           \
+	X(47, TICK, tick, lt_hdr)             /* time went by */                  \
+	X(48, LOST, lost, lt_counts)          /* records lost since the last LOST */ \
+	X(49, COUNTS, counts, lt_counts)      /* records sent since the start */
+
+#define LT_KIND_MAX 50
+#define LT_KERNEL_KINDS 16 /* kinds below this are counted by the kernel side */
+
+enum lt_kind {
+#define X(number, NAME, name, type) LT_##NAME = number,
+	LT_KINDS(X)
+#undef X
+};
+
+struct lt_hdr {
+	__u32 size; /* of the whole record, this header included */
+	__u16 kind; /* enum lt_kind */
+	__u16 cpu;
+	__u64 time_ns;
+};
+
+/* A process: thread group id and the leader's start_boottime. pid 0: nobody. */
+struct lt_id {
+	__u64 start_ns;
+	__u64 pid;
+};
+
+/*
+ * Where a process is accounted: the cgroup2 hierarchy (hierarchy 0) unless
+ * the process is in its root, otherwise the hierarchy of a v1 controller.
+ */
+struct lt_cgroup_id {
+	__u64 id; /* kernfs node id, the inode number in cgroupfs */
+	__u32 hierarchy;
+	__u32 reserved;
+};
+
+/* What a process's own wait calls asked for, since its first one. */
+struct lt_waits {
+	__u64 start_ns; /* of the process: the key is only its pid */
+	__u64 calls;
+	__u64 last_ns;
+	__u64 any, pid, group, pidfd; /* whom they asked for */
+	__u64 nohang, wall, wclone, nowait;
+	__s64 last_pid;
+	__u32 last_options;
+	__u8 last_call;	 /* enum lt_wait_call */
+	__u8 last_which; /* enum lt_wait_which */
+	__u16 reserved;
+};
+
+enum lt_wait_call { LT_WAIT_OTHER, LT_WAIT4, LT_WAITID, LT_WAITPID };
+enum lt_wait_which { LT_WAIT_ANY, LT_WAIT_PID, LT_WAIT_GROUP, LT_WAIT_PIDFD };
+
+#define LT_FORK_KERNEL 0x1 /* the child is a kernel thread */
+
+struct lt_fork {
+	struct lt_hdr hdr;
+	struct lt_id child;
+	struct lt_id parent;  /* real_parent */
+	struct lt_id creator; /* who called; another one with CLONE_PARENT */
+	struct lt_cgroup_id cgroup;
+	__u64 clone_flags; /* without the exit signal */
+	__u32 creator_tid;
+	__u32 uid;
+	__s32 exit_signal;
+	__u32 ns_pid;		/* its pid in its own namespace */
+	__u32 parent_level_pid; /* in its parent's namespace: what fork returned */
+	__u32 flags;
+	char comm[LT_COMM_LEN];
+};
+
+#define LT_EXEC_EXE_CUT 0x1  /* the path was longer */
+#define LT_EXEC_ARGS_CUT 0x2 /* the command line was longer */
+#define LT_EXEC_NO_ARGS 0x4  /* it could not be read */
+
+struct lt_exec {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_cgroup_id cgroup;
+	__u32 uid;
+	__u32 old_tid; /* the thread that called execve */
+	__u32 flags;
+	__u16 exe_len;	/* bytes of text that are the path */
+	__u16 args_len; /* bytes that follow: arguments, each ended by a NUL */
+	char comm[LT_COMM_LEN];
+	char text[];
+};
+
+#define LT_EXIT_TRACED 0x1	    /* a tracer is told first */
+#define LT_EXIT_SIGCHLD_IGNORED 0x2 /* the parent has SIG_IGN: it is autoreaped untold */
+
+struct lt_exit {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_id parent;
+	struct lt_id adopter; /* who gets its children */
+	struct lt_id tracer;
+	__s32 exit_code; /* as wait(2) reports it */
+	__s32 exit_signal;
+	__u32 uid;
+	__u32 flags;
+};
+
+#define LT_NOTIFY_AUTOREAP 0x1	/* SA_NOCLDWAIT: nobody needs to wait */
+#define LT_NOTIFY_TRACED 0x2	/* the tracer was told, not the parent */
+#define LT_NOTIFY_COALESCED 0x4 /* a SIGCHLD was pending already */
+#define LT_NOTIFY_BLOCKED 0x8	/* the parent's thread blocks the signal */
+#define LT_NOTIFY_UNTRACED 0x10 /* a tracer let go; id.start_ns is 0 */
+
+enum lt_disposition { LT_SIG_DFL, LT_SIG_IGN, LT_SIG_HANDLER };
+
+struct lt_notify {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_id parent;
+	struct lt_id tracer;
+	__s32 exit_code;
+	__u32 flags;
+	__u32 sa_flags; /* of the parent's SIGCHLD action */
+	__u32 disposition;
+	struct lt_waits parent_waits; /* at this moment; all 0 when it never waited */
+};
+
+#define LT_STOP_SEEN 0x1 /* the parent was sent SIGCHLD */
+
+struct lt_stop {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u32 signal;
+	__u32 flags;
+};
+
+struct lt_release {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_id by;
+};
+
+struct lt_free {
+	struct lt_hdr hdr;
+	struct lt_id id;
+};
+
+struct lt_wait {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_waits waits;
+};
+
+struct lt_leader_exit {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__s32 exit_code;
+	__u32 reserved;
+};
+
+struct lt_comm {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	char comm[LT_COMM_LEN];
+};
+
+struct lt_cgroup {
+	struct lt_hdr hdr;
+	struct lt_cgroup_id cgroup;
+	__u32 path_len;
+	__u32 reserved;
+	char path[];
+};
+
+/* A life's state as it travels; the core has no other. */
+enum lt_state {
+	LT_RUNNING = 1,
+	LT_STOPPED,
+	LT_DEAD_LEADER,
+	LT_EXITING,
+	LT_ZOMBIE,
+	LT_REAPED,
+};
+
+enum lt_reap_source { LT_REAP_UNKNOWN, LT_REAP_RELEASE, LT_REAP_FREE, LT_REAP_SCAN };
+
+#define LT_LIFE_KERNEL 0x1
+#define LT_LIFE_INFERRED 0x2
+#define LT_LIFE_ORPHAN 0x4
+#define LT_LIFE_AUTOREAPED 0x8
+#define LT_LIFE_ARGS_CUT 0x10
+#define LT_LIFE_ARGS_UNKNOWN 0x20
+#define LT_LIFE_FORK_SEEN 0x40	 /* its own FORK record came */
+#define LT_LIFE_EXIT_SEEN 0x80	 /* its own EXIT record came */
+#define LT_LIFE_NOTIFY_SEEN 0x100
+#define LT_LIFE_SIGCHLD_IGNORED 0x200
+#define LT_LIFE_HAS_STATUS 0x400 /* exit_code means something */
+
+/*
+ * All that is known of one life: the iterator fills in what a task_struct
+ * tells (SCAN), a table that is handed on fills in all of it (LIFE).
+ */
+struct lt_life {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_id parent;
+	struct lt_id tracer;
+	struct lt_id first_parent;
+	struct lt_id born_of;
+	struct lt_id adopted_by;
+	struct lt_id reaped_by;
+	struct lt_cgroup_id cgroup;
+	__u64 clone_flags;
+	__u64 forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
+	__u64 leak_since_ns; /* this one, as a parent, leaks since */
+	struct lt_waits waits;		/* of its own; calls 0: none known */
+	struct lt_waits waits_at_death; /* its parent's */
+	__u32 sa_flags, notify_flags, disposition; /* see lt_notify */
+	__u32 uid, ns_pid;
+	__s32 exit_code, exit_signal;
+	__u32 flags;
+	__u8 state;	  /* enum lt_state */
+	__u8 reap_source; /* enum lt_reap_source */
+	__u16 exe_len, args_len;
+	__u16 reserved;
+	char comm[LT_COMM_LEN];
+	char text[]; /* as in lt_exec */
+};
+
+struct lt_start {
+	struct lt_hdr hdr;
+	__u64 boot_realtime_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME */
+	__u64 started_ns;
+	__u64 page_bytes;
+	__u64 ring_bytes;
+};
+
+struct lt_policy {
+	struct lt_hdr hdr;
+	__u64 zombie_age_ns;
+	__u64 leak_age_ns;
+	__u64 leak_settle_ns;
+	__u64 reaped_keep_ns;
+	__u64 memory_max_bytes;
+	__u32 leak_count;
+	__u16 ignore_comm_len, ignore_unit_len;
+	char text[]; /* globs, comma-separated: of comms, then of units */
+};
+
+struct lt_hook {
+	struct lt_hdr hdr;
+	__u32 what_len, value_len;
+	char text[]; /* the need, then what serves it */
+};
+
+struct lt_pass {
+	struct lt_hdr hdr;
+	__u64 begin_ns; /* of the pass this record belongs to */
+	__u32 seed;	/* the first pass: what it finds is no repair */
+	__u32 reserved;
+};
+
+#define LT_PROC_ARGS 0x1
+#define LT_PROC_EXE 0x2
+#define LT_PROC_CGROUP 0x4
+
+struct lt_proc {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_cgroup_id cgroup;
+	__u32 flags; /* which of the following were read; and LT_LIFE_ARGS_CUT << 16 */
+	__u16 exe_len, args_len;
+	char text[];
+};
+
+#define LT_PROC_ARGS_CUT 0x10000
+
+struct lt_counts {
+	struct lt_hdr hdr;
+	__u64 count[LT_KERNEL_KINDS];
+};
+
+/* One per CPU, in an array that the daemon maps: no system call to look. */
+struct lt_counters {
+	__u64 sent[LT_KERNEL_KINDS];
+	__u64 lost[LT_KERNEL_KINDS];
+} __attribute__((aligned(128)));
+
+#define LT_ASSERT(what) _Static_assert(what, #what)
+#define LT_OFFSET(type, member) __builtin_offsetof(struct type, member)
+
+LT_ASSERT(sizeof(struct lt_hdr) == 16);
+LT_ASSERT(LT_OFFSET(lt_hdr, kind) == 4);
+LT_ASSERT(LT_OFFSET(lt_hdr, time_ns) == 8);
+LT_ASSERT(sizeof(struct lt_id) == 16);
+LT_ASSERT(sizeof(struct lt_cgroup_id) == 16);
+LT_ASSERT(sizeof(struct lt_waits) == 104);
+LT_ASSERT(sizeof(struct lt_fork) == 128);
+LT_ASSERT(LT_OFFSET(lt_fork, clone_flags) == 80);
+LT_ASSERT(LT_OFFSET(lt_exec, text) == 80);
+LT_ASSERT(sizeof(struct lt_exit) == 96);
+LT_ASSERT(sizeof(struct lt_notify) == 184);
+LT_ASSERT(sizeof(struct lt_stop) == 40);
+LT_ASSERT(sizeof(struct lt_release) == 48);
+LT_ASSERT(sizeof(struct lt_free) == 32);
+LT_ASSERT(sizeof(struct lt_wait) == 136);
+LT_ASSERT(sizeof(struct lt_leader_exit) == 40);
+LT_ASSERT(sizeof(struct lt_comm) == 48);
+LT_ASSERT(LT_OFFSET(lt_cgroup, path) == 40);
+LT_ASSERT(LT_OFFSET(lt_life, waits) == 200);
+LT_ASSERT(LT_OFFSET(lt_life, text) == 464);
+LT_ASSERT(sizeof(struct lt_start) == 48);
+LT_ASSERT(LT_OFFSET(lt_policy, text) == 64);
+LT_ASSERT(LT_OFFSET(lt_hook, text) == 24);
+LT_ASSERT(sizeof(struct lt_pass) == 32);
+LT_ASSERT(LT_OFFSET(lt_proc, text) == 56);
+LT_ASSERT(sizeof(struct lt_counts) == 144);
+#undef LT_OFFSET
+
+#endif

@@ -1,0 +1,730 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The tracepoint set: birth, exec, exit, zombie, stop, wait, free, and the
+ * task iterator. It needs neither kprobes nor fentry and loads on locked-down
+ * kernels. Hooks and their traps: docs/kernel.md.
+ */
+#include "task.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* A process's own wait calls; deleted when it exits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32); /* tgid */
+	__type(value, struct lt_waits);
+} lt_waits SEC(".maps");
+
+/* Room to build records that are too big for the stack; one user each. */
+#define LT_SCRATCH(name, record, text_bytes)                              \
+	struct {                                                          \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);                  \
+		__uint(max_entries, 1);                                   \
+		__uint(key_size, sizeof(__u32));                          \
+		__uint(value_size, sizeof(struct record) + (text_bytes)); \
+	} name SEC(".maps");                                              \
+	static __always_inline struct record *name##_get(void)            \
+	{                                                                 \
+		__u32 zero = 0;                                           \
+                                                                          \
+		return bpf_map_lookup_elem(&name, &zero);                 \
+	}
+
+LT_SCRATCH(exec_scratch, lt_exec, LT_EXE_MAX + LT_ARGS_MAX + LT_ALIGN)
+LT_SCRATCH(cgroup_scratch, lt_cgroup, LT_CGROUP_PATH_MAX + LT_ALIGN)
+LT_SCRATCH(scan_scratch, lt_life, 0)
+
+/* ---- birth ---- */
+
+/*
+ * task_newtask, not sched_process_fork: it carries the clone flags, and fires
+ * once for each increment of total_forks (/proc/stat's "processes"), also for
+ * the kernel's own io threads. Both come before the child first runs.
+ */
+SEC("tp_btf/task_newtask")
+int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
+{
+	struct task_struct *parent = child->real_parent;
+	struct task_struct *creator;
+	struct lt_fork *e;
+
+	if (clone_flags & CLONE_THREAD) {
+		lt_count(LT_THREAD, true);
+		return 0;
+	}
+	if (!child->pid) /* an idle task of a CPU that comes up */
+		return 0;
+	e = lt_reserve(LT_FORK, sizeof(*e));
+	if (!e)
+		return 0;
+	lt_id_of(&e->child, child);
+	lt_id_of(&e->parent, parent);
+	creator = (void *)bpf_get_current_task();
+	e->creator.pid = bpf_get_current_pid_tgid() >> 32;
+	e->creator.start_ns = e->creator.pid == e->parent.pid ?
+				      e->parent.start_ns :
+				      BPF_CORE_READ(creator, group_leader, start_boottime);
+	e->creator_tid = bpf_get_current_pid_tgid();
+	e->clone_flags = clone_flags & ~(__u64)CSIGNAL;
+	e->uid = bpf_get_current_uid_gid();
+	e->exit_signal = child->exit_signal;
+	e->ns_pid = lt_pid_at(child, lt_ns_level(child));
+	e->parent_level_pid = lt_pid_at(child, lt_ns_level(parent));
+	e->flags = child->flags & PF_KTHREAD ? LT_FORK_KERNEL : 0;
+	lt_cgroup_of(&e->cgroup, child);
+	__builtin_memcpy(e->comm, child->comm, LT_COMM_LEN);
+	lt_submit(e);
+	return 0;
+}
+
+/* ---- exec, names ---- */
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct lt_exec *e = exec_scratch_get();
+	struct mm_struct *mm = task->mm;
+	__u64 args_len = mm->arg_end - mm->arg_start;
+	__u64 end;
+	long exe_len;
+
+	if (!e)
+		return 0;
+	e->flags = 0;
+	exe_len = bpf_probe_read_kernel_str(e->text, LT_EXE_MAX, bprm->filename);
+	if (exe_len == LT_EXE_MAX)
+		e->flags |= LT_EXEC_EXE_CUT;
+	exe_len = exe_len > 0 ? exe_len - 1 : 0;
+	exe_len &= LT_EXE_MAX - 1;
+	if (args_len > LT_ARGS_MAX) {
+		args_len = LT_ARGS_MAX;
+		e->flags |= LT_EXEC_ARGS_CUT;
+	}
+	if (bpf_probe_read_user(e->text + exe_len, args_len, (void *)mm->arg_start)) {
+		args_len = 0;
+		e->flags |= LT_EXEC_NO_ARGS;
+	}
+	end = exe_len + args_len;
+	if (end > LT_EXE_MAX + LT_ARGS_MAX)
+		return 0;
+	__builtin_memset(e->text + end, 0, LT_ALIGN);
+	lt_id_of(&e->id, task);
+	e->uid = bpf_get_current_uid_gid();
+	e->old_tid = old_pid;
+	e->exe_len = exe_len;
+	e->args_len = args_len;
+	lt_cgroup_of(&e->cgroup, task);
+	__builtin_memcpy(e->comm, task->comm, LT_COMM_LEN);
+	lt_output(&e->hdr, LT_EXEC, (sizeof(*e) + end + LT_ALIGN - 1) & ~(LT_ALIGN - 1));
+	return 0;
+}
+
+SEC("tp_btf/task_rename")
+int BPF_PROG(on_rename, struct task_struct *task, const char *comm)
+{
+	struct lt_comm *e;
+
+	if (!lt_is_leader(task) || lt_in_execve(task))
+		return 0;
+	e = lt_reserve(LT_COMM, sizeof(*e));
+	if (!e)
+		return 0;
+	lt_id_of(&e->id, task);
+	__builtin_memset(e->comm, 0, LT_COMM_LEN);
+	bpf_probe_read_kernel_str(e->comm, LT_COMM_LEN, comm);
+	lt_submit(e);
+	return 0;
+}
+
+/* ---- exit ---- */
+
+/*
+ * kernel/exit.c, find_new_reaper(): the nearest living subreaper in father's
+ * pid namespace, otherwise the namespace's init. A bounded walk: a chain of
+ * more than LT_ANCESTORS_MAX ancestors without a subreaper goes to init here,
+ * and the children's own next record says otherwise if that was wrong.
+ */
+#define LT_ANCESTORS_MAX 64
+
+static __always_inline bool is_subreaper(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+
+	return BPF_CORE_READ_BITFIELD_PROBED(signal, is_child_subreaper) &&
+	       signal->live.counter > 0;
+}
+
+static __always_inline bool has_subreaper(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+
+	return BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper);
+}
+
+static __always_inline void find_adopter(struct lt_id *id, struct task_struct *father)
+{
+	struct task_struct *reaper = father->real_parent;
+	__u32 level = lt_ns_level(father);
+	struct pid *pid = father->thread_pid;
+	struct pid_namespace *ns = NULL;
+	struct task_struct *init;
+
+	if (has_subreaper(father)) {
+		for (int i = 0; i < LT_ANCESTORS_MAX; i++) {
+			if (!reaper->pid || lt_ns_level(reaper) != level)
+				break;
+			if (is_subreaper(reaper)) {
+				lt_id_of(id, reaper);
+				return;
+			}
+			reaper = reaper->real_parent;
+		}
+	}
+	bpf_probe_read_kernel(&ns, sizeof(ns), &lt_upid(pid, level)->ns);
+	init = BPF_CORE_READ(ns, child_reaper);
+	id->pid = BPF_CORE_READ(init, tgid);
+	id->start_ns = BPF_CORE_READ(init, group_leader, start_boottime);
+	if (id->pid == father->tgid) /* a namespace's init takes all with it */
+		lt_no_id(id);
+}
+
+/* Children hang on the thread that made them. */
+static __always_inline bool may_have_children(struct task_struct *task)
+{
+	return task->signal->nr_threads > 1 || !lt_is_leader(task) ||
+	       task->children.next != &task->children;
+}
+
+static __always_inline __u32 exit_flags(struct task_struct *leader)
+{
+	struct task_struct *parent = leader->real_parent;
+	__u32 flags = 0;
+
+	if (leader->ptrace)
+		flags |= LT_EXIT_TRACED;
+	if (leader->exit_signal == SIGCHLD &&
+	    (__u64)lt_sigchld_action(parent)->sa.sa_handler == SIG_IGN)
+		flags |= LT_EXIT_SIGCHLD_IGNORED;
+	return flags;
+}
+
+static __always_inline void emit_leader_exit(struct task_struct *leader)
+{
+	struct lt_leader_exit *e = lt_reserve(LT_LEADER_EXIT, sizeof(*e));
+
+	if (!e)
+		return;
+	lt_id_of(&e->id, leader);
+	e->exit_code = leader->exit_code;
+	e->reserved = 0;
+	lt_submit(e);
+}
+
+static __always_inline void emit_exit(struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+	struct lt_exit *e = lt_reserve(LT_EXIT, sizeof(*e));
+
+	if (!e)
+		return;
+	lt_id_of(&e->id, task);
+	lt_id_of(&e->parent, leader->real_parent);
+	if (may_have_children(task))
+		find_adopter(&e->adopter, task);
+	else
+		lt_no_id(&e->adopter);
+	if (leader->ptrace)
+		lt_id_of(&e->tracer, leader->parent);
+	else
+		lt_no_id(&e->tracer);
+	e->exit_code = lt_exit_code(leader);
+	e->exit_signal = leader->exit_signal;
+	e->uid = bpf_get_current_uid_gid();
+	e->flags = exit_flags(leader);
+	lt_submit(e);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+
+	if (!lt_group_dead(ctx, task)) {
+		/* in exit_group all follow at once: not worth a record */
+		if (lt_is_leader(task) && !(task->signal->flags & SIGNAL_GROUP_EXIT))
+			emit_leader_exit(task);
+		return 0;
+	}
+	emit_exit(task);
+	bpf_map_delete_elem(&lt_waits, &tgid);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(on_free, struct task_struct *task)
+{
+	struct lt_free *e;
+
+	if (!lt_is_leader(task))
+		return 0;
+	e = lt_reserve(LT_FREE, sizeof(*e));
+	if (!e)
+		return 0;
+	e->id.start_ns = task->start_boottime;
+	e->id.pid = task->tgid;
+	lt_submit(e);
+	return 0;
+}
+
+/* ---- SIGCHLD: zombie, stop; SIGCONT: continue ---- */
+
+static __always_inline void id_of_leader(struct lt_id *id, struct task_struct *leader)
+{
+	id->start_ns = BPF_CORE_READ(leader, start_boottime);
+	id->pid = BPF_CORE_READ(leader, tgid);
+}
+
+static __always_inline void fill_parent_waits(struct lt_waits *waits, __u64 pid, __u64 start_ns)
+{
+	__u32 key = pid;
+	struct lt_waits *w = bpf_map_lookup_elem(&lt_waits, &key);
+
+	if (w && w->start_ns == start_ns)
+		__builtin_memcpy(waits, w, sizeof(*waits));
+	else
+		__builtin_memset(waits, 0, sizeof(*waits));
+}
+
+static __always_inline __u32 disposition_of(struct k_sigaction *action)
+{
+	__u64 handler = (__u64)action->sa.sa_handler;
+
+	return handler == SIG_DFL ? LT_SIG_DFL : handler == SIG_IGN ? LT_SIG_IGN : LT_SIG_HANDLER;
+}
+
+/* kernel/signal.c, do_notify_parent(): the receiver's siglock is held. */
+static __always_inline __u32 notify_flags(struct task_struct *receiver, int sig, int result,
+					  bool traced)
+{
+	__u32 sa_flags = lt_sigchld_action(receiver)->sa.sa_flags;
+	__u32 flags = traced ? LT_NOTIFY_TRACED : 0;
+
+	if (!traced && sig == SIGCHLD && (sa_flags & SA_NOCLDWAIT))
+		flags |= LT_NOTIFY_AUTOREAP;
+	if (result == 2) /* TRACE_SIGNAL_ALREADY_PENDING */
+		flags |= LT_NOTIFY_COALESCED;
+	if (receiver->blocked.sig[0] & (1UL << (SIGCHLD - 1)))
+		flags |= LT_NOTIFY_BLOCKED;
+	return flags;
+}
+
+static __always_inline void fill_action(struct lt_notify *e, struct task_struct *receiver)
+{
+	struct k_sigaction *action = lt_sigchld_action(receiver);
+
+	e->sa_flags = action->sa.sa_flags;
+	e->disposition = disposition_of(action);
+}
+
+static __always_inline void emit_death(struct task_struct *leader, struct task_struct *receiver,
+				       int sig, int result)
+{
+	struct task_struct *parent = BPF_CORE_READ(leader, real_parent, group_leader);
+	struct signal_struct *signal = BPF_CORE_READ(leader, signal);
+	bool traced = BPF_CORE_READ(leader, ptrace) != 0;
+	struct lt_notify *e = lt_reserve(LT_NOTIFY, sizeof(*e));
+
+	if (!e)
+		return;
+	id_of_leader(&e->id, leader);
+	id_of_leader(&e->parent, parent);
+	if (traced)
+		lt_id_of(&e->tracer, receiver);
+	else
+		lt_no_id(&e->tracer);
+	e->exit_code = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ?
+			       BPF_CORE_READ(signal, group_exit_code) :
+			       BPF_CORE_READ(leader, exit_code);
+	e->flags = notify_flags(receiver, sig, result, traced);
+	fill_action(e, receiver);
+	fill_parent_waits(&e->parent_waits, e->parent.pid, e->parent.start_ns);
+	lt_submit(e);
+}
+
+/* A tracer let a zombie go, and its parent is told now. */
+static __always_inline void emit_untraced(__u32 si_pid, struct task_struct *receiver, int sig,
+					  int result)
+{
+	struct lt_notify *e = lt_reserve(LT_NOTIFY, sizeof(*e));
+
+	if (!e)
+		return;
+	e->id.start_ns = 0;
+	e->id.pid = si_pid;
+	lt_id_of(&e->parent, receiver);
+	lt_no_id(&e->tracer);
+	e->exit_code = 0;
+	e->flags = notify_flags(receiver, sig, result, false) | LT_NOTIFY_UNTRACED;
+	fill_action(e, receiver);
+	fill_parent_waits(&e->parent_waits, e->parent.pid, e->parent.start_ns);
+	lt_submit(e);
+}
+
+static __always_inline void emit_stop(__u32 kind, struct lt_id id, __u32 signal, __u32 flags)
+{
+	struct lt_stop *e = lt_reserve(kind, sizeof(*e));
+
+	if (!e)
+		return;
+	e->id = id;
+	e->signal = signal;
+	e->flags = flags;
+	lt_submit(e);
+}
+
+/*
+ * Whose death, stop or continue a parent's signal tells of is said by si_pid,
+ * in the receiver's namespace. Nearly always that is the current process; not
+ * when a dying father's zombies are told to their adopter (the father's exit
+ * record says all of that), nor when a traced thread tells its tracer.
+ */
+static __always_inline void on_child_signal(int sig, struct kernel_siginfo *info,
+					    struct task_struct *receiver, int code, int result)
+{
+	struct task_struct *current = (void *)bpf_get_current_task();
+	struct task_struct *leader = BPF_CORE_READ(current, group_leader);
+	bool exiting = BPF_CORE_READ(current, flags) & PF_EXITING;
+	__u32 level = lt_ns_level(receiver);
+	__u32 si_pid = BPF_CORE_READ(info, _sifields._sigchld._pid);
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	__u32 own_pid = 0;
+	struct lt_id id;
+
+	bpf_probe_read_kernel(&own_pid, sizeof(own_pid), lt_upid(pid, level));
+	if (si_pid == own_pid && code <= CLD_DUMPED && exiting) {
+		if (sig == BPF_CORE_READ(leader, exit_signal) || sig == SIGCHLD)
+			emit_death(leader, receiver, sig, result);
+	} else if (si_pid == own_pid && code == CLD_STOPPED) {
+		id_of_leader(&id, leader);
+		emit_stop(LT_STOP, id, BPF_CORE_READ(info, _sifields._sigchld._status),
+			  LT_STOP_SEEN);
+	} else if (code <= CLD_DUMPED && !exiting && sig == SIGCHLD) {
+		emit_untraced(si_pid, receiver, sig, result);
+	}
+}
+
+SEC("tp_btf/signal_generate")
+int BPF_PROG(on_signal, int sig, struct kernel_siginfo *info, struct task_struct *receiver,
+	     int group, int result)
+{
+	struct lt_id id;
+	int code;
+
+	if (sig == SIGCONT) {
+		/* prepare_signal() has just set it if the process was stopped */
+		if (receiver->signal->flags & SIGNAL_CLD_CONTINUED) {
+			lt_id_of(&id, receiver);
+			emit_stop(LT_CONTINUE, id, SIGCONT, 0);
+		}
+		return 0;
+	}
+	/* info can be one of the kernel's special values 0 and 1: reads as 0 */
+	code = BPF_CORE_READ(info, si_code);
+	if (code >= CLD_EXITED && code <= CLD_STOPPED)
+		on_child_signal(sig, info, receiver, code, result);
+	return 0;
+}
+
+/*
+ * A parent with SIG_IGN or SA_NOCLDSTOP is told of no stop. Then the delivery
+ * of the stopping signal is what can be seen. (A terminal's stop signals do
+ * nothing to an orphaned process group; the next pass of the iterator puts
+ * that right.)
+ */
+SEC("tp_btf/signal_deliver")
+int BPF_PROG(on_deliver, int sig, struct kernel_siginfo *info, struct k_sigaction *action)
+{
+	struct task_struct *current, *parent;
+	struct k_sigaction *sigchld;
+	__u64 handler;
+	struct lt_id id;
+
+	if (sig < SIGSTOP || sig > SIGTTOU || (__u64)BPF_CORE_READ(action, sa.sa_handler) != SIG_DFL)
+		return 0;
+	current = (void *)bpf_get_current_task();
+	parent = BPF_CORE_READ(current, group_leader, real_parent);
+	sigchld = &BPF_CORE_READ(parent, sighand)->action[SIGCHLD - 1];
+	handler = (__u64)BPF_CORE_READ(sigchld, sa.sa_handler);
+	if (handler != SIG_IGN && !(BPF_CORE_READ(sigchld, sa.sa_flags) & SA_NOCLDSTOP))
+		return 0;
+	id_of_leader(&id, BPF_CORE_READ(current, group_leader));
+	emit_stop(LT_STOP, id, sig, 0);
+	return 0;
+}
+
+/* ---- wait calls ---- */
+
+struct wait_call {
+	__u8 call, which;
+	__s32 pid;
+	__u32 options;
+};
+
+static __always_inline struct pt_regs *user_regs(struct task_struct *task)
+{
+	if (lt_has_task_pt_regs())
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (void *)BPF_CORE_READ(task, stack) + LT_THREAD_SIZE -
+	       bpf_core_type_size(struct pt_regs);
+}
+
+/*
+ * The call's number and its first four arguments, as the system call's entry
+ * left them in the user registers. The tables: arch/x86/entry/syscalls,
+ * include/uapi/asm-generic/unistd.h; the 32-bit numbers do not collide, as the
+ * caller is known to wait.
+ */
+#if defined(__TARGET_ARCH_x86)
+enum { NR_WAIT4 = 61, NR_WAITID = 247, NR_COMPAT_WAITPID = 7, NR_COMPAT_WAIT4 = 114,
+       NR_COMPAT_WAITID = 284 };
+
+static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
+{
+	__u64 nr = BPF_CORE_READ(regs, orig_ax);
+	bool compat = nr == NR_COMPAT_WAITPID || nr == NR_COMPAT_WAIT4 || nr == NR_COMPAT_WAITID;
+
+	args[0] = compat ? BPF_CORE_READ(regs, bx) : BPF_CORE_READ(regs, di);
+	args[1] = compat ? BPF_CORE_READ(regs, cx) : BPF_CORE_READ(regs, si);
+	args[2] = BPF_CORE_READ(regs, dx);
+	args[3] = compat ? BPF_CORE_READ(regs, si) : BPF_CORE_READ(regs, r10);
+	return nr;
+}
+#elif defined(__TARGET_ARCH_arm64)
+enum { NR_WAIT4 = 260, NR_WAITID = 95, NR_COMPAT_WAITPID = 7, NR_COMPAT_WAIT4 = 114,
+       NR_COMPAT_WAITID = 280 };
+
+static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
+{
+	args[0] = BPF_CORE_READ(regs, orig_x0);
+	args[1] = BPF_CORE_READ(regs, user_regs.regs[1]);
+	args[2] = BPF_CORE_READ(regs, user_regs.regs[2]);
+	args[3] = BPF_CORE_READ(regs, user_regs.regs[3]);
+	return BPF_CORE_READ(regs, syscallno);
+}
+#else
+#error "unknown architecture"
+#endif
+
+static __always_inline void decode_wait4(struct wait_call *c, __s32 pid)
+{
+	c->pid = pid;
+	c->which = pid == -1 ? LT_WAIT_ANY : pid > 0 ? LT_WAIT_PID : LT_WAIT_GROUP;
+}
+
+static __always_inline void decode_waitid(struct wait_call *c, __u32 type, __s32 id)
+{
+	/* P_ALL, P_PID, P_PGID, P_PIDFD: include/uapi/linux/wait.h */
+	c->which = type == 0 ? LT_WAIT_ANY :
+		   type == 1 ? LT_WAIT_PID :
+		   type == 2 ? LT_WAIT_GROUP :
+			       LT_WAIT_PIDFD;
+	c->pid = type ? id : -1;
+}
+
+static __always_inline void decode_wait(struct wait_call *c, struct task_struct *task, bool any)
+{
+	__u64 args[4];
+	__u64 nr = syscall_args(user_regs(task), args);
+
+	if (nr == NR_WAIT4 || nr == NR_COMPAT_WAIT4 || nr == NR_COMPAT_WAITPID) {
+		c->call = nr == NR_COMPAT_WAITPID ? LT_WAITPID : LT_WAIT4;
+		c->options = args[2];
+		decode_wait4(c, args[0]);
+	} else if (nr == NR_WAITID || nr == NR_COMPAT_WAITID) {
+		c->call = LT_WAITID;
+		c->options = args[3];
+		decode_waitid(c, args[0], args[1]);
+	} else { /* io_uring, or the kernel itself */
+		c->call = LT_WAIT_OTHER;
+		c->options = 0;
+		c->which = any ? LT_WAIT_ANY : LT_WAIT_PID;
+		c->pid = -1;
+	}
+}
+
+#define WNOHANG 0x1 /* include/uapi/linux/wait.h */
+#define WNOWAIT 0x01000000
+#define __WALL 0x40000000
+#define __WCLONE 0x80000000
+
+static __always_inline void count_wait(struct lt_waits *w, const struct wait_call *c)
+{
+	__sync_fetch_and_add(&w->calls, 1);
+	if (c->which == LT_WAIT_ANY)
+		__sync_fetch_and_add(&w->any, 1);
+	else if (c->which == LT_WAIT_PID)
+		__sync_fetch_and_add(&w->pid, 1);
+	else if (c->which == LT_WAIT_GROUP)
+		__sync_fetch_and_add(&w->group, 1);
+	else
+		__sync_fetch_and_add(&w->pidfd, 1);
+	if (c->options & WNOHANG)
+		__sync_fetch_and_add(&w->nohang, 1);
+	if (c->options & __WALL)
+		__sync_fetch_and_add(&w->wall, 1);
+	if (c->options & __WCLONE)
+		__sync_fetch_and_add(&w->wclone, 1);
+	if (c->options & WNOWAIT)
+		__sync_fetch_and_add(&w->nowait, 1);
+	w->last_ns = bpf_ktime_get_boot_ns();
+	w->last_pid = c->pid;
+	w->last_options = c->options;
+	w->last_call = c->call;
+	w->last_which = c->which;
+}
+
+/* The caller's counters, made at its first call; a pid's former owner's are cleared. */
+static __always_inline struct lt_waits *own_waits(__u32 tgid, __u64 start_ns)
+{
+	struct lt_waits *w = bpf_map_lookup_elem(&lt_waits, &tgid);
+
+	if (w && w->start_ns == start_ns)
+		return w;
+	struct lt_waits fresh = { .start_ns = start_ns };
+
+	if (bpf_map_update_elem(&lt_waits, &tgid, &fresh, BPF_ANY))
+		lt_count(LT_WAIT, false);
+	return bpf_map_lookup_elem(&lt_waits, &tgid);
+}
+
+SEC("tp_btf/sched_process_wait")
+int BPF_PROG(on_wait, struct pid *pid)
+{
+	struct task_struct *current = (void *)bpf_get_current_task();
+	__u64 start_ns = BPF_CORE_READ(current, group_leader, start_boottime);
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct lt_waits *w = own_waits(tgid, start_ns);
+	struct wait_call call = {};
+	struct lt_wait *e;
+
+	if (!w)
+		return 0;
+	decode_wait(&call, current, !pid);
+	count_wait(w, &call);
+	if (w->calls & (w->calls - 1))
+		return 0;
+	e = lt_reserve(LT_WAIT, sizeof(*e));
+	if (!e)
+		return 0;
+	e->id.start_ns = start_ns;
+	e->id.pid = tgid;
+	__builtin_memcpy(&e->waits, w, sizeof(e->waits));
+	lt_submit(e);
+	return 0;
+}
+
+/* ---- cgroups: an id's path ---- */
+
+static __always_inline void emit_cgroup(__u32 kind, struct cgroup *cgroup, const char *path)
+{
+	struct lt_cgroup *e = cgroup_scratch_get();
+	long len;
+
+	if (!e)
+		return;
+	len = bpf_probe_read_kernel_str(e->path, LT_CGROUP_PATH_MAX, path);
+	len = len > 0 ? len - 1 : 0;
+	len &= LT_CGROUP_PATH_MAX - 1;
+	__builtin_memset(e->path + len, 0, LT_ALIGN);
+	e->cgroup.id = cgroup->kn->id;
+	e->cgroup.hierarchy = cgroup->root->hierarchy_id;
+	e->cgroup.reserved = 0;
+	e->path_len = len;
+	e->reserved = 0;
+	lt_output(&e->hdr, kind, (sizeof(*e) + len + LT_ALIGN - 1) & ~(LT_ALIGN - 1));
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
+{
+	emit_cgroup(LT_CGROUP, cgroup, path);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rename")
+int BPF_PROG(on_cgroup_rename, struct cgroup *cgroup, const char *path)
+{
+	emit_cgroup(LT_CGROUP, cgroup, path);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
+{
+	emit_cgroup(LT_CGROUP_GONE, cgroup, path);
+	return 0;
+}
+
+/* ---- what already lives ---- */
+
+static __always_inline __u8 scan_state(struct task_struct *leader)
+{
+	struct signal_struct *signal = leader->signal;
+
+	if (signal->live.counter > 0) {
+		if (leader->exit_state)
+			return LT_DEAD_LEADER;
+		return signal->flags & SIGNAL_STOP_STOPPED ? LT_STOPPED : LT_RUNNING;
+	}
+	/* a zombie is alone in its group: its threads are released */
+	if (leader->exit_state == EXIT_ZOMBIE && signal->nr_threads <= 1)
+		return LT_ZOMBIE;
+	return LT_EXITING;
+}
+
+/*
+ * A zombie last ran when it died. last_arrival is in the scheduler's clock, so
+ * it is taken relative to the iterating task's own, which is now, nearly.
+ */
+static __always_inline __u64 scan_zombie_ns(struct task_struct *leader, __u64 now_ns)
+{
+	struct task_struct *current = (void *)bpf_get_current_task();
+	__u64 here = lt_last_arrival(current), there = lt_last_arrival(leader);
+
+	return there && there < here && here - there < now_ns ? now_ns - (here - there) : now_ns;
+}
+
+SEC("iter/task")
+int on_scan(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct seq_file *seq = ctx->meta->seq;
+	struct lt_life *e = scan_scratch_get();
+	__u64 now_ns = bpf_ktime_get_boot_ns();
+
+	if (!task || !e || !lt_is_leader(task))
+		return 0;
+	__builtin_memset(e, 0, sizeof(*e));
+	lt_fill_hdr(&e->hdr, LT_SCAN, sizeof(*e));
+	lt_id_of(&e->id, task);
+	lt_id_of(&e->parent, task->real_parent);
+	if (task->ptrace)
+		lt_id_of(&e->tracer, task->parent);
+	lt_cgroup_of(&e->cgroup, task);
+	e->state = scan_state(task);
+	e->forked_ns = task->start_boottime;
+	if (e->state == LT_ZOMBIE)
+		e->zombie_ns = scan_zombie_ns(task, now_ns);
+	e->uid = task->cred->uid.val;
+	e->ns_pid = lt_pid_at(task, lt_ns_level(task));
+	e->exit_code = lt_exit_code(task);
+	e->exit_signal = task->exit_signal;
+	e->flags = LT_LIFE_INFERRED | (task->flags & PF_KTHREAD ? LT_LIFE_KERNEL : 0);
+	if (e->state == LT_ZOMBIE || e->state == LT_EXITING)
+		e->flags |= LT_LIFE_HAS_STATUS;
+	__builtin_memcpy(e->comm, task->comm, LT_COMM_LEN);
+	bpf_seq_write(seq, e, sizeof(*e));
+	return 0;
+}
