@@ -63,9 +63,11 @@
 	X(46, PROC, proc, lt_proc)            /* read from /proc/PID */           \
 	X(47, TICK, tick, lt_hdr)             /* time went by */                  \
 	X(48, LOST, lost, lt_counts)          /* records lost since the last LOST */ \
-	X(49, COUNTS, counts, lt_counts)      /* records sent since the start */
+	X(49, COUNTS, counts, lt_counts)      /* records sent since the start */      \
+	X(50, TOTALS, totals, lt_totals)      /* what another table had counted */  \
+	X(51, WAITS, waits, lt_wait)          /* the counters, as somebody looked */
 
-#define LT_KIND_MAX 50
+#define LT_KIND_MAX 52
 #define LT_KERNEL_KINDS 16 /* kinds below this are counted by the kernel side */
 
 enum lt_kind {
@@ -271,7 +273,8 @@ struct lt_life {
 	struct lt_cgroup_id cgroup;
 	__u64 clone_flags;
 	__u64 forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
-	__u64 leak_since_ns; /* this one, as a parent, leaks since */
+	__u64 flagged_ns;
+	__u64 leak_since_ns, leak_shrunk_ns; /* as a parent: see daemon/core/policy.c */
 	struct lt_waits waits;		/* of its own; calls 0: none known */
 	struct lt_waits waits_at_death; /* its parent's */
 	__u32 sa_flags, notify_flags, disposition; /* see lt_notify */
@@ -319,24 +322,29 @@ struct lt_pass {
 	__u32 reserved;
 };
 
-#define LT_PROC_ARGS 0x1
-#define LT_PROC_EXE 0x2
-#define LT_PROC_CGROUP 0x4
+#define LT_PROC_ARGS 0x1 /* the command line was read (it may be empty) */
+#define LT_PROC_EXE 0x2	 /* the path of the executable was read */
+#define LT_PROC_ARGS_CUT 0x4
+#define LT_PROC_CGROUP 0x8 /* only wanted, never sent: it comes as LT_CGROUP */
 
 struct lt_proc {
 	struct lt_hdr hdr;
 	struct lt_id id;
-	struct lt_cgroup_id cgroup;
-	__u32 flags; /* which of the following were read; and LT_LIFE_ARGS_CUT << 16 */
+	__u32 flags;
 	__u16 exe_len, args_len;
 	char text[];
 };
 
-#define LT_PROC_ARGS_CUT 0x10000
-
 struct lt_counts {
 	struct lt_hdr hdr;
 	__u64 count[LT_KERNEL_KINDS];
+};
+
+struct lt_totals {
+	struct lt_hdr hdr;
+	__u64 forks, execs, exits, reaps;
+	__u64 repairs, refused, bad_records;
+	__u64 lost[LT_KERNEL_KINDS];
 };
 
 /* One per CPU, in an array that the daemon maps: no system call to look. */
@@ -366,14 +374,15 @@ LT_ASSERT(sizeof(struct lt_wait) == 136);
 LT_ASSERT(sizeof(struct lt_leader_exit) == 40);
 LT_ASSERT(sizeof(struct lt_comm) == 48);
 LT_ASSERT(LT_OFFSET(lt_cgroup, path) == 40);
-LT_ASSERT(LT_OFFSET(lt_life, waits) == 200);
-LT_ASSERT(LT_OFFSET(lt_life, text) == 464);
+LT_ASSERT(LT_OFFSET(lt_life, waits) == 216);
+LT_ASSERT(LT_OFFSET(lt_life, text) == 480);
 LT_ASSERT(sizeof(struct lt_start) == 48);
 LT_ASSERT(LT_OFFSET(lt_policy, text) == 64);
 LT_ASSERT(LT_OFFSET(lt_hook, text) == 24);
 LT_ASSERT(sizeof(struct lt_pass) == 32);
-LT_ASSERT(LT_OFFSET(lt_proc, text) == 56);
+LT_ASSERT(LT_OFFSET(lt_proc, text) == 40);
 LT_ASSERT(sizeof(struct lt_counts) == 144);
+LT_ASSERT(sizeof(struct lt_totals) == 200);
 #undef LT_OFFSET
 
 #endif

@@ -1,0 +1,856 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* From a record to the table: the state machine and one handler a kind. */
+#include "life.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the state machine ---- */
+
+enum step {
+	STEP_EXEC,
+	STEP_LEADER_EXIT,
+	STEP_EXIT,
+	STEP_ZOMBIE,
+	STEP_AUTOREAP,
+	STEP_STOP,
+	STEP_CONTINUE,
+	STEP_REAP,
+	STEP_SEEN_RUNNING, /* what a pass of the iterator met and no record told */
+	STEP_SEEN_STOPPED,
+	STEP_SEEN_DEAD_LEADER,
+	STEP_SEEN_EXITING,
+	STEP_SEEN_ZOMBIE,
+	STEP_GONE, /* and what it did not meet */
+	STEPS
+};
+
+/*
+ * State × step: the next state; 0 stays. A life is only ever told forward, so
+ * late and doubled records change nothing. What is not known yet is running.
+ */
+static const uint8_t next_state[LT_REAPED + 1][STEPS] = {
+	[LT_RUNNING] = {
+		[STEP_LEADER_EXIT] = LT_DEAD_LEADER,
+		[STEP_EXIT] = LT_EXITING,
+		[STEP_ZOMBIE] = LT_ZOMBIE,
+		[STEP_AUTOREAP] = LT_REAPED,
+		[STEP_STOP] = LT_STOPPED,
+		[STEP_REAP] = LT_REAPED,
+		[STEP_SEEN_STOPPED] = LT_STOPPED,
+		[STEP_SEEN_DEAD_LEADER] = LT_DEAD_LEADER,
+		[STEP_SEEN_EXITING] = LT_EXITING,
+		[STEP_SEEN_ZOMBIE] = LT_ZOMBIE,
+		[STEP_GONE] = LT_REAPED,
+	},
+	[LT_STOPPED] = {
+		[STEP_LEADER_EXIT] = LT_DEAD_LEADER,
+		[STEP_EXIT] = LT_EXITING,
+		[STEP_ZOMBIE] = LT_ZOMBIE,
+		[STEP_AUTOREAP] = LT_REAPED,
+		[STEP_CONTINUE] = LT_RUNNING,
+		[STEP_REAP] = LT_REAPED,
+		[STEP_SEEN_RUNNING] = LT_RUNNING,
+		[STEP_SEEN_DEAD_LEADER] = LT_DEAD_LEADER,
+		[STEP_SEEN_EXITING] = LT_EXITING,
+		[STEP_SEEN_ZOMBIE] = LT_ZOMBIE,
+		[STEP_GONE] = LT_REAPED,
+	},
+	[LT_DEAD_LEADER] = {
+		[STEP_EXEC] = LT_RUNNING, /* the caller took the leader's place */
+		[STEP_EXIT] = LT_EXITING,
+		[STEP_ZOMBIE] = LT_ZOMBIE,
+		[STEP_AUTOREAP] = LT_REAPED,
+		[STEP_REAP] = LT_REAPED,
+		[STEP_SEEN_RUNNING] = LT_RUNNING,
+		[STEP_SEEN_STOPPED] = LT_STOPPED,
+		[STEP_SEEN_EXITING] = LT_EXITING,
+		[STEP_SEEN_ZOMBIE] = LT_ZOMBIE,
+		[STEP_GONE] = LT_REAPED,
+	},
+	[LT_EXITING] = {
+		[STEP_ZOMBIE] = LT_ZOMBIE,
+		[STEP_AUTOREAP] = LT_REAPED,
+		[STEP_REAP] = LT_REAPED,
+		[STEP_SEEN_ZOMBIE] = LT_ZOMBIE,
+		[STEP_GONE] = LT_REAPED,
+	},
+	[LT_ZOMBIE] = {
+		[STEP_AUTOREAP] = LT_REAPED,
+		[STEP_REAP] = LT_REAPED,
+		[STEP_GONE] = LT_REAPED,
+	},
+};
+
+static void tell(struct core *core, enum change_kind kind, const struct life *life,
+		 uint64_t time_ns, const struct lt_hdr *record)
+{
+	core_tell(core, (struct change){
+				.kind = kind, .time_ns = time_ns, .life = life, .record = record });
+}
+
+static void reparent(struct core *core, struct life *life, struct lt_id parent, uint64_t time_ns)
+{
+	struct lt_id was = life->parent_id;
+	struct kin *kin;
+
+	if (!parent.pid || id_is(was, parent) || life->state == LT_REAPED)
+		return;
+	life_set_parent(core, life, parent);
+	if (!was.pid) /* not an adoption: it was only not known */
+		return;
+	life->flags |= LT_LIFE_ORPHAN;
+	kin = life_kin(core, life);
+	if (kin) {
+		if (!kin->first_parent.pid)
+			kin->first_parent = was;
+		kin->adopted_by = parent;
+	}
+	core_tell(core, (struct change){ .kind = CHANGE_ORPHAN,
+					 .time_ns = time_ns,
+					 .life = life,
+					 .was_parent = was });
+}
+
+static void enter_death(struct core *core, struct life *life, uint64_t time_ns,
+			const struct lt_hdr *record)
+{
+	if (!life->exited_ns)
+		life->exited_ns = time_ns;
+	core->totals.exits++;
+	policy_parent_exited(core, life);
+	tell(core, CHANGE_EXIT, life, time_ns, record);
+}
+
+static void enter_zombie(struct core *core, struct life *life, uint64_t time_ns,
+			 const struct lt_hdr *record)
+{
+	if (!life->zombie_ns)
+		life->zombie_ns = time_ns;
+	life_death(core, life);
+	policy_add_zombie(core, life);
+	tell(core, CHANGE_ZOMBIE, life, time_ns, record);
+}
+
+static void enter_reaped(struct core *core, struct life *life, uint64_t time_ns,
+			 const struct lt_hdr *record)
+{
+	life->reaped_ns = time_ns;
+	if (life->queue != QUEUE_NONE)
+		policy_drop_zombie(core, life);
+	life_set_tracer(core, life, (struct lt_id){ 0 });
+	life_leave_parent(life);
+	core_release(core, life->death, sizeof(*life->death));
+	life->death = NULL;
+	queue_put(core, life, QUEUE_REAPED);
+	core->totals.reaps++;
+	tell(core, life->flags & LT_LIFE_AUTOREAPED ? CHANGE_AUTOREAP : CHANGE_REAP, life, time_ns,
+	     record);
+}
+
+/* Takes the step if the life's state knows it; returns whether it did. */
+static bool life_step(struct core *core, struct life *life, enum step step, uint64_t time_ns,
+		      const struct lt_hdr *record)
+{
+	unsigned from = life->state, to = next_state[from][step];
+
+	life->seen_state = 0;
+	if (!to)
+		return false;
+	life_set_state(core, life, to);
+	if (from < LT_EXITING && to >= LT_EXITING)
+		enter_death(core, life, time_ns, record);
+	if (to == LT_ZOMBIE)
+		enter_zombie(core, life, time_ns, record);
+	else if (to == LT_REAPED)
+		enter_reaped(core, life, time_ns, record);
+	else if (to == LT_STOPPED)
+		tell(core, CHANGE_STOP, life, time_ns, record);
+	else if (from == LT_STOPPED && to == LT_RUNNING)
+		tell(core, CHANGE_CONTINUE, life, time_ns, record);
+	return true;
+}
+
+/* ---- birth, exec ---- */
+
+static void set_comm(struct life *life, const char comm[LT_COMM_LEN])
+{
+	memcpy(life->comm, comm, LT_COMM_LEN);
+	life->comm[LT_COMM_LEN - 1] = '\0';
+}
+
+/* A record of birth that comes after others: who adopted it since is known already. */
+static void set_first_parent(struct core *core, struct life *life, struct lt_id parent)
+{
+	struct kin *kin;
+
+	if (!life->parent_id.pid) {
+		life_set_parent(core, life, parent);
+		return;
+	}
+	if (id_is(life->parent_id, parent) || life->flags & LT_LIFE_ORPHAN)
+		return;
+	life->flags |= LT_LIFE_ORPHAN;
+	kin = life_kin(core, life);
+	if (!kin)
+		return;
+	kin->first_parent = parent;
+	kin->adopted_by = life->parent_id;
+}
+
+static void apply_fork(struct core *core, const struct lt_fork *e)
+{
+	struct life *life = life_find(core, e->child), *creator;
+	bool late = life != NULL;
+	struct kin *kin;
+
+	if (late && life->flags & LT_LIFE_FORK_SEEN)
+		return;
+	if (!e->child.pid || (!late && !(life = life_new(core, e->child))))
+		return;
+	core->totals.forks++;
+	life->flags |= LT_LIFE_FORK_SEEN;
+	life->flags &= ~(uint32_t)LT_LIFE_INFERRED;
+	if (e->flags & LT_FORK_KERNEL)
+		life->flags |= LT_LIFE_KERNEL;
+	set_first_parent(core, life, e->parent);
+	if (!id_is(e->creator, e->parent) && (kin = life_kin(core, life)))
+		kin->born_of = e->creator;
+	life->forked_ns = e->hdr.time_ns;
+	life->ns_pid = e->ns_pid;
+	life->exit_signal = (int8_t)e->exit_signal;
+	if (!life->exec_ns) {
+		life->uid = e->uid;
+		set_comm(life, e->comm);
+		life_set_cgroup(core, life, e->cgroup);
+		creator = life_find(core, e->creator);
+		if (creator && !life->program)
+			life_share_program(core, life, creator);
+	}
+	tell(core, CHANGE_FORK, life, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_exec(struct core *core, const struct lt_exec *e)
+{
+	struct life *life = life_get(core, e->id);
+	uint32_t flags = (e->flags & LT_EXEC_ARGS_CUT ? LT_LIFE_ARGS_CUT : 0) |
+			 (e->flags & LT_EXEC_NO_ARGS ? LT_LIFE_ARGS_UNKNOWN : 0);
+	char comm_before[LT_COMM_LEN];
+
+	if (!life || life->exec_ns >= e->hdr.time_ns)
+		return;
+	memcpy(comm_before, life->comm, LT_COMM_LEN);
+	core->totals.execs++;
+	life->exec_ns = e->hdr.time_ns;
+	life->uid = e->uid;
+	set_comm(life, e->comm);
+	life_set_cgroup(core, life, e->cgroup);
+	life_set_program(core, life, e->text, e->exe_len, e->args_len, flags);
+	core_tell(core, (struct change){ .kind = CHANGE_EXEC,
+					 .time_ns = e->hdr.time_ns,
+					 .life = life,
+					 .record = &e->hdr,
+					 .comm_before = comm_before });
+	life_step(core, life, STEP_EXEC, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_comm(struct core *core, const struct lt_comm *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life)
+		set_comm(life, e->comm);
+}
+
+/* ---- exit ---- */
+
+static void apply_leader_exit(struct core *core, const struct lt_leader_exit *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (life)
+		life_step(core, life, STEP_LEADER_EXIT, e->hdr.time_ns, &e->hdr);
+}
+
+static void set_status(struct life *life, int32_t exit_code)
+{
+	life->exit_code = exit_code;
+	life->flags |= LT_LIFE_HAS_STATUS;
+}
+
+static void adopt_children(struct core *core, struct life *father, struct lt_id adopter,
+			   uint64_t time_ns)
+{
+	struct life *child, *next;
+
+	DL_FOREACH_SAFE2(father->children, child, next, sibling_next)
+		reparent(core, child, adopter, time_ns);
+}
+
+static int order_by_id(const void *a, const void *b)
+{
+	const struct life *x = *(struct life *const *)a, *y = *(struct life *const *)b;
+
+	if (x->id.start_ns != y->id.start_ns)
+		return x->id.start_ns < y->id.start_ns ? -1 : 1;
+	return x->id.pid < y->id.pid ? -1 : x->id.pid > y->id.pid;
+}
+
+/* A dead tracer holds nobody. */
+static void release_traced(struct core *core, struct lt_id tracer)
+{
+	struct life *life, *next;
+
+	if (!core->traced)
+		return;
+	HASH_ITER(hh, core->lives, life, next)
+		if (life->kin && id_is(life->kin->tracer, tracer))
+			life_set_tracer(core, life, (struct lt_id){ 0 });
+}
+
+static void apply_exit(struct core *core, const struct lt_exit *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (!life || life->flags & LT_LIFE_EXIT_SEEN)
+		return;
+	life->flags |= LT_LIFE_EXIT_SEEN;
+	if (e->flags & LT_EXIT_SIGCHLD_IGNORED)
+		life->flags |= LT_LIFE_SIGCHLD_IGNORED;
+	life->exited_ns = e->hdr.time_ns;
+	life->exit_signal = (int8_t)e->exit_signal;
+	life->uid = e->uid;
+	set_status(life, e->exit_code);
+	reparent(core, life, e->parent, e->hdr.time_ns);
+	if (e->flags & LT_EXIT_TRACED)
+		life_set_tracer(core, life, e->tracer);
+	life_step(core, life, STEP_EXIT, e->hdr.time_ns, &e->hdr);
+	adopt_children(core, life, e->adopter, e->hdr.time_ns);
+	release_traced(core, e->id);
+	/* nobody is sent a signal for these: they are zombies from here on */
+	if (!e->exit_signal || e->flags & LT_EXIT_TRACED)
+		life_step(core, life, STEP_ZOMBIE, e->hdr.time_ns, &e->hdr);
+}
+
+/* The zombie that a tracer let go: si_pid is its pid as its parent sees it. */
+static struct life *find_untraced(struct core *core, const struct lt_notify *e)
+{
+	struct life *parent = life_find(core, e->parent), *child;
+
+	if (!parent || !core->traced)
+		return NULL;
+	DL_FOREACH2(parent->children, child, sibling_next)
+		if (child->kin && child->kin->tracer.pid &&
+		    (child->id.pid == e->id.pid || child->ns_pid == e->id.pid))
+			return child;
+	return NULL;
+}
+
+static void set_death(struct core *core, struct life *life, const struct lt_notify *e)
+{
+	struct death *death = life_death(core, life);
+
+	if (!death)
+		return;
+	death->notify_flags = e->flags;
+	death->sa_flags = e->sa_flags;
+	death->disposition = e->disposition;
+	death->parent_waits = e->parent_waits;
+	life->flags |= LT_LIFE_NOTIFY_SEEN;
+}
+
+static void autoreap(struct core *core, struct life *life, enum lt_reap_source source,
+		     const struct lt_hdr *hdr)
+{
+	if (life->state == LT_REAPED)
+		return;
+	life->flags |= LT_LIFE_AUTOREAPED;
+	life->reap_source = (uint8_t)source;
+	life_step(core, life, STEP_AUTOREAP, hdr->time_ns, hdr);
+}
+
+/* A zombie that was only inferred so far begins when its own record says. */
+static void correct_begin(struct core *core, struct life *life, uint64_t begin_ns)
+{
+	if (life->flags & LT_LIFE_EXIT_SEEN || life->queue != QUEUE_YOUNG)
+		return;
+	life->zombie_ns = begin_ns;
+	policy_add_zombie(core, life);
+}
+
+static void apply_notify(struct core *core, const struct lt_notify *e)
+{
+	bool untraced = e->flags & LT_NOTIFY_UNTRACED;
+	struct life *life = untraced ? find_untraced(core, e) : life_get(core, e->id);
+
+	if (!life || life->state == LT_REAPED)
+		return;
+	if (!untraced) {
+		if (life->flags & LT_LIFE_NOTIFY_SEEN)
+			return;
+		set_status(life, e->exit_code);
+		reparent(core, life, e->parent, e->hdr.time_ns);
+	}
+	life_set_tracer(core, life, e->tracer);
+	set_death(core, life, e);
+	if (e->flags & LT_NOTIFY_AUTOREAP)
+		autoreap(core, life, LT_REAP_RELEASE, &e->hdr);
+	else if (!life_step(core, life, STEP_ZOMBIE, e->hdr.time_ns, &e->hdr) && !untraced)
+		correct_begin(core, life, e->hdr.time_ns);
+}
+
+/* ---- reap ---- */
+
+static void reap(struct core *core, struct life *life, enum lt_reap_source source,
+		 struct lt_id by, uint64_t time_ns, const struct lt_hdr *record)
+{
+	struct kin *kin;
+
+	if (by.pid && !id_is(by, life->parent_id) && (kin = life_kin(core, life)))
+		kin->reaped_by = by;
+	life->reap_source = (uint8_t)source;
+	life_step(core, life, source == LT_REAP_SCAN ? STEP_GONE : STEP_REAP, time_ns, record);
+}
+
+/*
+ * kernel/exit.c: a task that is autoreaped releases itself; zombies whose
+ * adopter does not want them are released by their dying father.
+ */
+static void apply_release(struct core *core, const struct lt_release *e)
+{
+	struct life *life = life_find(core, e->id), *by = life_find(core, e->by);
+
+	if (!life || life->state == LT_REAPED)
+		return;
+	if (id_is(e->id, e->by) ||
+	    (!id_is(e->by, life->parent_id) && by && by->state >= LT_EXITING))
+		autoreap(core, life, LT_REAP_RELEASE, &e->hdr);
+	else
+		reap(core, life, LT_REAP_RELEASE, e->by, e->hdr.time_ns, &e->hdr);
+}
+
+/* Comes for every task; alone, it is late. No notice before it: SIG_IGN, or it was lost. */
+static void apply_free(struct core *core, const struct lt_free *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (!life || life->state == LT_REAPED)
+		return;
+	if (life->state == LT_EXITING && life->flags & LT_LIFE_SIGCHLD_IGNORED) {
+		autoreap(core, life, LT_REAP_FREE, &e->hdr);
+		return;
+	}
+	if (life->state != LT_ZOMBIE)
+		life->flags |= LT_LIFE_INFERRED;
+	reap(core, life, LT_REAP_FREE, life->parent_id, e->hdr.time_ns, &e->hdr);
+}
+
+/* ---- stop, continue, wait ---- */
+
+static void apply_stop(struct core *core, const struct lt_stop *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (life)
+		life_step(core, life, STEP_STOP, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_continue(struct core *core, const struct lt_stop *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (life)
+		life_step(core, life, STEP_CONTINUE, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_waits(struct core *core, const struct lt_wait *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (!life || life->state == LT_REAPED || e->waits.start_ns != e->id.start_ns)
+		return;
+	life_set_waits(core, life, &e->waits);
+}
+
+static void apply_wait(struct core *core, const struct lt_wait *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (!life)
+		return;
+	apply_waits(core, e);
+	tell(core, CHANGE_WAIT, life, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_cgroup(struct core *core, const struct lt_cgroup *e)
+{
+	cgroup_apply(core, e);
+}
+
+static void apply_cgroup_gone(struct core *core, const struct lt_cgroup *e)
+{
+	cgroup_apply(core, e);
+}
+
+static void apply_thread(struct core *core, const struct lt_hdr *e)
+{
+	(void)core;
+	(void)e;
+}
+
+/* ---- passes of the iterator ---- */
+
+static void take_scan_facts(struct core *core, struct life *life, const struct lt_life *e)
+{
+	life->ns_pid = e->ns_pid;
+	life->uid = e->uid;
+	life->exit_signal = (int8_t)e->exit_signal;
+	life->flags |= e->flags & LT_LIFE_KERNEL;
+	set_comm(life, e->comm);
+	life_set_cgroup(core, life, e->cgroup);
+}
+
+static enum step seen_step(unsigned state)
+{
+	static const uint8_t steps[LT_REAPED + 1] = {
+		[LT_RUNNING] = STEP_SEEN_RUNNING,	    [LT_STOPPED] = STEP_SEEN_STOPPED,
+		[LT_DEAD_LEADER] = STEP_SEEN_DEAD_LEADER, [LT_EXITING] = STEP_SEEN_EXITING,
+		[LT_ZOMBIE] = STEP_SEEN_ZOMBIE,
+	};
+
+	return steps[state];
+}
+
+/*
+ * Records that explain what the pass met may still lie in the ring: a known
+ * life keeps its state until the sweep. The first pass is believed at once,
+ * as all that it meets is new.
+ */
+static void apply_scan(struct core *core, const struct lt_life *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (!life || e->state < LT_RUNNING || e->state > LT_ZOMBIE)
+		return;
+	life->pass = core->pass;
+	if (life->state == LT_REAPED)
+		return;
+	reparent(core, life, e->parent, e->hdr.time_ns);
+	if (life->state >= LT_EXITING && e->state <= life->state)
+		return;
+	take_scan_facts(core, life, e);
+	if (e->tracer.pid && e->state >= LT_EXITING)
+		life_set_tracer(core, life, e->tracer);
+	if (e->state >= LT_EXITING && !(life->flags & LT_LIFE_HAS_STATUS))
+		set_status(life, e->exit_code);
+	if (e->state == LT_ZOMBIE && !life->zombie_ns)
+		life->zombie_ns = e->zombie_ns;
+	if (core->seeding)
+		life_step(core, life, seen_step(e->state), e->hdr.time_ns, &e->hdr);
+	else
+		life->seen_state = e->state;
+}
+
+static void apply_pass_begin(struct core *core, const struct lt_pass *e)
+{
+	core->pass++;
+	core->pass_begin_ns = e->begin_ns;
+	core->seeding = e->seed;
+}
+
+static void apply_pass_end(struct core *core, const struct lt_pass *e)
+{
+	(void)e;
+	core->seeding = false;
+}
+
+/* What the pass met, no record explained, and nothing has changed since. */
+static void sweep_seen(struct core *core, struct life *life, const struct lt_pass *e)
+{
+	enum step step = seen_step(life->seen_state);
+	bool differs = next_state[life->state][step] != 0;
+	bool unborn = !(life->flags & LT_LIFE_FORK_SEEN) && life->id.start_ns > core->start.started_ns;
+
+	life->seen_state = 0;
+	if (!differs && !unborn)
+		return;
+	if (unborn) /* counted once */
+		life->flags |= LT_LIFE_FORK_SEEN;
+	core->totals.repairs += !e->seed;
+	life->flags |= LT_LIFE_INFERRED;
+	if (differs)
+		life_step(core, life, step, e->hdr.time_ns, NULL);
+}
+
+static void sweep_unseen(struct core *core, struct life *life, const struct lt_pass *e)
+{
+	core->totals.repairs += !e->seed;
+	life->flags |= LT_LIFE_INFERRED;
+	reap(core, life, LT_REAP_SCAN, life->parent_id, e->hdr.time_ns, NULL);
+}
+
+/*
+ * The ring is drained past the pass: what the pass met and no record explained,
+ * and what it did not meet although it was born before, was lost. In order of
+ * birth, so that what is told does not depend on the hash.
+ */
+static void apply_sweep(struct core *core, const struct lt_pass *e)
+{
+	size_t count = HASH_COUNT(core->lives), kept = 0;
+	struct life **lives = malloc((count + 1) * sizeof(struct life *)), *life, *next;
+
+	if (!lives)
+		return;
+	HASH_ITER(hh, core->lives, life, next)
+		if (life->seen_state || life_is_unseen(core, life))
+			lives[kept++] = life;
+	qsort(lives, kept, sizeof(struct life *), order_by_id);
+	for (size_t i = 0; i < kept; i++) {
+		if (lives[i]->seen_state)
+			sweep_seen(core, lives[i], e);
+		else
+			sweep_unseen(core, lives[i], e);
+	}
+	free(lives);
+}
+
+/* ---- from the daemon ---- */
+
+static void apply_proc(struct core *core, const struct lt_proc *e)
+{
+	struct life *life = life_find(core, e->id);
+	const struct program *old;
+	char text[LT_TEXT_MAX];
+	const char *exe, *args;
+	uint16_t exe_len, args_len;
+	uint32_t flags;
+
+	if (!life || life->exec_ns > e->hdr.time_ns)
+		return;
+	old = life->program;
+	exe = e->text;
+	exe_len = e->exe_len;
+	args = e->text + e->exe_len;
+	args_len = e->args_len;
+	flags = e->flags & LT_PROC_ARGS_CUT ? LT_LIFE_ARGS_CUT : 0;
+	if (!(e->flags & LT_PROC_EXE)) {
+		exe = old ? old->text : "";
+		exe_len = old ? old->exe_len : 0;
+	}
+	if (!(e->flags & LT_PROC_ARGS)) {
+		args = old ? old->text + old->exe_len : "";
+		args_len = old ? old->args_len : 0;
+		flags = old ? old->flags : LT_LIFE_ARGS_UNKNOWN;
+	}
+	if ((size_t)exe_len + args_len > sizeof(text))
+		return;
+	memcpy(text, exe, exe_len);
+	memcpy(text + exe_len, args, args_len);
+	life_set_program(core, life, text, exe_len, args_len, flags);
+}
+
+static void restore_kin(struct core *core, struct life *life, const struct lt_life *e)
+{
+	struct kin *kin;
+
+	if (!e->first_parent.pid && !e->born_of.pid && !e->adopted_by.pid && !e->reaped_by.pid)
+		return;
+	kin = life_kin(core, life);
+	if (!kin)
+		return;
+	kin->first_parent = e->first_parent;
+	kin->born_of = e->born_of;
+	kin->adopted_by = e->adopted_by;
+	kin->reaped_by = e->reaped_by;
+}
+
+static void restore_zombie(struct core *core, struct life *life, const struct lt_life *e)
+{
+	struct death *death = life_death(core, life);
+
+	if (death) {
+		death->notify_flags = e->notify_flags;
+		death->sa_flags = e->sa_flags;
+		death->disposition = e->disposition;
+		death->parent_waits = e->waits_at_death;
+	}
+	policy_restore_zombie(core, life, e->flagged_ns);
+}
+
+/* Another table's knowledge, taken over as it is; nothing is told. */
+static void apply_life(struct core *core, const struct lt_life *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (!life || e->state < LT_RUNNING || e->state > LT_REAPED || life->queue != QUEUE_NONE)
+		return;
+	life->flags = e->flags & ~(uint32_t)(LT_LIFE_ARGS_CUT | LT_LIFE_ARGS_UNKNOWN);
+	life->forked_ns = e->forked_ns;
+	life->exec_ns = e->exec_ns;
+	life->exited_ns = e->exited_ns;
+	life->zombie_ns = e->zombie_ns;
+	life->reaped_ns = e->reaped_ns;
+	life->exit_code = e->exit_code;
+	life->reap_source = e->reap_source;
+	take_scan_facts(core, life, e);
+	life_set_parent(core, life, e->parent);
+	life_set_state(core, life, e->state);
+	restore_kin(core, life, e);
+	life_set_tracer(core, life, e->tracer);
+	if (!(e->flags & LT_LIFE_ARGS_UNKNOWN) || e->exe_len)
+		life_set_program(core, life, e->text, e->exe_len, e->args_len, e->flags);
+	if (e->waits.calls)
+		life_set_waits(core, life, &e->waits);
+	policy_restore_leak(core, life, e->leak_since_ns, e->leak_shrunk_ns);
+	if (e->state == LT_ZOMBIE) {
+		restore_zombie(core, life, e);
+	} else if (e->state == LT_REAPED) {
+		life_leave_parent(life);
+		queue_put(core, life, QUEUE_REAPED);
+	}
+}
+
+static void apply_start(struct core *core, const struct lt_start *e)
+{
+	core->start = *e;
+}
+
+static void apply_policy(struct core *core, const struct lt_policy *e)
+{
+	policy_apply(core, e);
+}
+
+static void apply_hook(struct core *core, const struct lt_hook *e)
+{
+	struct hook_info *hook = core->hooks;
+	char *what = strndup(e->text, e->what_len);
+	char *value = strndup(e->text + e->what_len, e->value_len);
+
+	while (what && hook < core->hooks + HOOKS_MAX && hook->what && strcmp(hook->what, what))
+		hook++;
+	if (!what || !value || hook == core->hooks + HOOKS_MAX) {
+		free(what);
+		free(value);
+		return;
+	}
+	free(hook->what);
+	free(hook->value);
+	*hook = (struct hook_info){ what, value };
+}
+
+static void apply_tick(struct core *core, const struct lt_hdr *e)
+{
+	(void)core;
+	(void)e; /* time has passed already */
+}
+
+static void apply_lost(struct core *core, const struct lt_counts *e)
+{
+	for (int i = 0; i < LT_KERNEL_KINDS; i++)
+		core->totals.lost[i] += e->count[i];
+	tell(core, CHANGE_LOST, NULL, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_counts(struct core *core, const struct lt_counts *e)
+{
+	memcpy(core->sent, e->count, sizeof(core->sent));
+}
+
+static void apply_totals(struct core *core, const struct lt_totals *e)
+{
+	core->totals.forks = e->forks;
+	core->totals.execs = e->execs;
+	core->totals.exits = e->exits;
+	core->totals.reaps = e->reaps;
+	core->totals.repairs = e->repairs;
+	core->totals.refused = e->refused;
+	core->totals.bad_records = e->bad_records;
+	memcpy(core->totals.lost, e->lost, sizeof(core->totals.lost));
+}
+
+/* ---- dispatch ---- */
+
+size_t core_min_size(unsigned kind)
+{
+	switch (kind) {
+#define X(number, NAME, name, type) \
+	case LT_##NAME:             \
+		return sizeof(struct type);
+		LT_KINDS(X)
+#undef X
+	}
+	return 0;
+}
+
+const char *core_kind_name(unsigned kind)
+{
+	switch (kind) {
+#define X(number, NAME, name, type) \
+	case LT_##NAME:             \
+		return #name;
+		LT_KINDS(X)
+#undef X
+	}
+	return NULL;
+}
+
+/* Bytes of text that a record says it holds. */
+static size_t text_len(const struct lt_hdr *hdr)
+{
+	const union {
+		const struct lt_hdr *hdr;
+		const struct lt_exec *exec;
+		const struct lt_cgroup *cgroup;
+		const struct lt_life *life;
+		const struct lt_policy *policy;
+		const struct lt_hook *hook;
+		const struct lt_proc *proc;
+	} e = { hdr };
+
+	switch (hdr->kind) {
+	case LT_EXEC:
+		return (size_t)e.exec->exe_len + e.exec->args_len;
+	case LT_CGROUP:
+	case LT_CGROUP_GONE:
+		return e.cgroup->path_len;
+	case LT_SCAN:
+	case LT_LIFE:
+		return (size_t)e.life->exe_len + e.life->args_len;
+	case LT_POLICY:
+		return (size_t)e.policy->ignore_comm_len + e.policy->ignore_unit_len;
+	case LT_HOOK:
+		return (size_t)e.hook->what_len + e.hook->value_len;
+	case LT_PROC:
+		return (size_t)e.proc->exe_len + e.proc->args_len;
+	}
+	return 0;
+}
+
+static bool is_valid(const struct lt_hdr *hdr, size_t len)
+{
+	size_t min = len >= sizeof(*hdr) ? core_min_size(hdr->kind) : 0;
+
+	return min && hdr->size == len && len >= min && len <= LT_RECORD_MAX &&
+	       text_len(hdr) <= len - min;
+}
+
+int core_apply(struct core *core, const void *record, size_t len)
+{
+	const struct lt_hdr *hdr = record;
+
+	if (!is_valid(hdr, len)) {
+		core->totals.bad_records++;
+		return -EBADMSG;
+	}
+	policy_advance(core, hdr->time_ns);
+	switch (hdr->kind) {
+#define X(number, NAME, name, type)         \
+	case LT_##NAME:                     \
+		apply_##name(core, record); \
+		break;
+		LT_KINDS(X)
+#undef X
+	}
+	return 0;
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a cgroup's path says of unit and container. */
+#include "life.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void forget_path(struct core *core, struct cgroup_info *cgroup)
+{
+	if (cgroup->path)
+		core->memory_bytes -= strlen(cgroup->path) + 1;
+	if (cgroup->unit)
+		core->memory_bytes -= strlen(cgroup->unit) + 1;
+	free(cgroup->path);
+	free(cgroup->unit);
+	cgroup->path = cgroup->unit = NULL;
+	cgroup->container[0] = '\0';
+}
+
+static struct cgroup_info *cgroup_find(struct core *core, struct lt_cgroup_id id)
+{
+	struct cgroup_info *cgroup;
+
+	id.reserved = 0;
+	HASH_FIND(hh, core->cgroups, &id, sizeof(id), cgroup);
+	return cgroup;
+}
+
+static struct cgroup_info *cgroup_find_or_new(struct core *core, struct lt_cgroup_id id)
+{
+	struct cgroup_info *cgroup = cgroup_find(core, id);
+
+	if (cgroup)
+		return cgroup;
+	cgroup = core_alloc(core, sizeof(*cgroup));
+	if (!cgroup)
+		return NULL;
+	cgroup->id = id;
+	cgroup->id.reserved = 0;
+	HASH_ADD(hh, core->cgroups, id, sizeof(cgroup->id), cgroup);
+	if (!cgroup->hh.tbl) {
+		core_release(core, cgroup, sizeof(*cgroup));
+		return NULL;
+	}
+	return cgroup;
+}
+
+static void cgroup_free(struct core *core, struct cgroup_info *cgroup)
+{
+	HASH_DEL(core->cgroups, cgroup);
+	forget_path(core, cgroup);
+	core_release(core, cgroup, sizeof(*cgroup));
+}
+
+struct cgroup_info *cgroup_get(struct core *core, struct lt_cgroup_id id)
+{
+	struct cgroup_info *cgroup = cgroup_find_or_new(core, id);
+
+	if (cgroup)
+		cgroup->refs++;
+	return cgroup;
+}
+
+/* Kept while a life is in it or it exists; dropped when neither holds. */
+void cgroup_put(struct core *core, struct cgroup_info *cgroup)
+{
+	if (!--cgroup->refs && (cgroup->gone || !cgroup->path))
+		cgroup_free(core, cgroup);
+}
+
+void cgroups_free(struct core *core)
+{
+	struct cgroup_info *cgroup, *next;
+
+	HASH_ITER(hh, core->cgroups, cgroup, next)
+		cgroup_free(core, cgroup);
+}
+
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+	size_t end_len = strlen(end);
+
+	return len > end_len && !memcmp(text + len - end_len, end, end_len);
+}
+
+char *cgroup_unit_of(const char *path)
+{
+	const char *found = NULL;
+	size_t found_len = 0, len;
+
+	for (const char *p = path; *p; p += len) {
+		p += *p == '/';
+		len = strcspn(p, "/");
+		if (!ends_with(p, len, ".service") && !ends_with(p, len, ".scope"))
+			continue;
+		found = p;
+		found_len = len;
+	}
+	return found ? strndup(found, found_len) : NULL;
+}
+
+/*
+ * docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope,
+ * /docker/ID, /kubepods/…/ID: whatever wraps it, it is 64 hex digits with no
+ * alphanumeric at either side; the innermost one counts.
+ */
+bool cgroup_container_of(const char *path, char id[CONTAINER_ID_LEN + 1])
+{
+	const char *found = NULL;
+	size_t len;
+
+	for (const char *p = path; *p; p += len ? len : 1) {
+		len = strspn(p, "0123456789abcdef");
+		if (len == CONTAINER_ID_LEN && !isalnum((unsigned char)p[len]) &&
+		    (p == path || !isalnum((unsigned char)p[-1])))
+			found = p;
+	}
+	if (!found)
+		return false;
+	memcpy(id, found, CONTAINER_ID_LEN);
+	id[CONTAINER_ID_LEN] = '\0';
+	return true;
+}
+
+static void set_path(struct core *core, struct cgroup_info *cgroup, const char *path, size_t len)
+{
+	forget_path(core, cgroup);
+	cgroup->path = strndup(path, len);
+	if (!cgroup->path)
+		return;
+	core->memory_bytes += strlen(cgroup->path) + 1;
+	cgroup->unit = cgroup_unit_of(cgroup->path);
+	if (cgroup->unit)
+		core->memory_bytes += strlen(cgroup->unit) + 1;
+	cgroup_container_of(cgroup->path, cgroup->container);
+}
+
+void cgroup_apply(struct core *core, const struct lt_cgroup *record)
+{
+	struct cgroup_info *cgroup;
+
+	if (record->hdr.kind == LT_CGROUP_GONE) {
+		cgroup = cgroup_find(core, record->cgroup);
+		if (!cgroup)
+			return;
+		cgroup->gone = true;
+		if (!cgroup->refs)
+			cgroup_free(core, cgroup);
+		return;
+	}
+	cgroup = cgroup_find_or_new(core, record->cgroup);
+	if (!cgroup)
+		return;
+	cgroup->gone = false;
+	set_path(core, cgroup, record->path, record->path_len);
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The core's outside: making it, asking it, handing it on. */
+#include "life.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const change_names[CHANGE_KINDS] = {
+#define X(NAME, name) [CHANGE_##NAME] = name,
+	LT_CHANGES(X)
+#undef X
+};
+
+struct core *core_new(core_change_fn on_change, void *user)
+{
+	struct core *core = calloc(1, sizeof(*core));
+
+	if (!core)
+		return NULL;
+	core->on_change = on_change;
+	core->user = user;
+	policy_init(&core->policy);
+	return core;
+}
+
+void core_free(struct core *core)
+{
+	struct life *life, *next;
+
+	if (!core)
+		return;
+	HASH_ITER(hh, core->lives, life, next)
+		life_free(core, life);
+	cgroups_free(core);
+	policy_deinit(&core->policy);
+	for (int i = 0; i < HOOKS_MAX; i++) {
+		free(core->hooks[i].what);
+		free(core->hooks[i].value);
+	}
+	free(core);
+}
+
+void core_tell(struct core *core, struct change change)
+{
+	if (core->on_change)
+		core->on_change(core->user, &change);
+}
+
+uint64_t core_now_ns(const struct core *core)
+{
+	return core->now_ns;
+}
+
+struct core_totals core_totals(const struct core *core)
+{
+	struct core_totals totals = core->totals;
+
+	totals.memory_bytes = core->memory_bytes;
+	return totals;
+}
+
+static uint32_t wanted_of(const struct life *life)
+{
+	uint32_t want = 0;
+
+	if (life->cgroup && !life->cgroup->path)
+		want |= LT_PROC_CGROUP;
+	if (life->state >= LT_EXITING || life->flags & LT_LIFE_KERNEL)
+		return want;
+	if (!life->program)
+		return want | LT_PROC_ARGS | LT_PROC_EXE;
+	if (life->program->flags & LT_LIFE_ARGS_UNKNOWN)
+		want |= LT_PROC_ARGS;
+	if (life->program->exe_len && life->program->text[0] != '/')
+		want |= LT_PROC_EXE;
+	return want;
+}
+
+void core_each_want(const struct core *core, core_want_fn fn, void *user)
+{
+	static const struct lt_cgroup_id nowhere;
+	const struct life *life;
+
+	for (life = core->lives; life; life = life->hh.next) {
+		uint32_t want = life->state == LT_REAPED ? 0 : wanted_of(life);
+
+		if (want)
+			fn(user, life->id, life->cgroup ? life->cgroup->id : nowhere, want);
+	}
+}
+
+void core_each_unseen(const struct core *core, core_unseen_fn fn, void *user)
+{
+	const struct life *life;
+
+	for (life = core->lives; life; life = life->hh.next)
+		if (life_is_unseen(core, life))
+			fn(user, life->id);
+}
+
+/* ---- handing on ---- */
+
+struct dump {
+	const struct core *core;
+	core_emit_fn emit;
+	void *user;
+	union {
+		struct lt_hdr hdr;
+		struct lt_start start;
+		struct lt_policy policy;
+		struct lt_hook hook;
+		struct lt_cgroup cgroup;
+		struct lt_life life;
+		struct lt_counts counts;
+		struct lt_totals totals;
+		char bytes[LT_RECORD_MAX];
+	} record;
+};
+
+/* Starts the record anew: all zero but the header. */
+static void dump_begin(struct dump *dump, enum lt_kind kind)
+{
+	memset(&dump->record, 0, sizeof(dump->record));
+	dump->record.hdr.kind = (uint16_t)kind;
+	dump->record.hdr.time_ns = dump->core->now_ns;
+	dump->record.hdr.size = (uint32_t)core_min_size(kind);
+}
+
+/* Appends text; what does not fit is cut. Returns what did. */
+static uint32_t dump_text(struct dump *dump, const char *text, size_t len)
+{
+	struct lt_hdr *hdr = &dump->record.hdr;
+	size_t room = LT_RECORD_MAX - LT_ALIGN - hdr->size;
+
+	len = len < room ? len : room;
+	if (len)
+		memcpy(dump->record.bytes + hdr->size, text, len);
+	hdr->size += (uint32_t)len;
+	return (uint32_t)len;
+}
+
+static void dump_end(struct dump *dump)
+{
+	struct lt_hdr *hdr = &dump->record.hdr;
+
+	hdr->size = (hdr->size + LT_ALIGN - 1) & ~(uint32_t)(LT_ALIGN - 1);
+	dump->emit(dump->user, hdr);
+}
+
+static uint16_t dump_globs(struct dump *dump, const struct glob_list *list)
+{
+	uint32_t len = 0;
+
+	for (char **glob = list->globs; glob && *glob; glob++) {
+		len += dump_text(dump, *glob, strlen(*glob));
+		len += dump_text(dump, ",", 1);
+	}
+	return (uint16_t)len;
+}
+
+static void dump_policy(struct dump *dump)
+{
+	const struct policy *policy = &dump->core->policy;
+	struct lt_policy *e = &dump->record.policy;
+
+	dump_begin(dump, LT_POLICY);
+	e->zombie_age_ns = policy->zombie_age_ns;
+	e->leak_age_ns = policy->leak_age_ns;
+	e->leak_settle_ns = policy->leak_settle_ns;
+	e->reaped_keep_ns = policy->reaped_keep_ns;
+	e->memory_max_bytes = policy->memory_max_bytes;
+	e->leak_count = policy->leak_count;
+	e->ignore_comm_len = dump_globs(dump, &policy->ignore_comm);
+	e->ignore_unit_len = dump_globs(dump, &policy->ignore_unit);
+	dump_end(dump);
+}
+
+static void dump_hook(struct dump *dump, const struct hook_info *hook)
+{
+	struct lt_hook *e = &dump->record.hook;
+
+	if (!hook->what)
+		return;
+	dump_begin(dump, LT_HOOK);
+	e->what_len = dump_text(dump, hook->what, strlen(hook->what));
+	e->value_len = dump_text(dump, hook->value, strlen(hook->value));
+	dump_end(dump);
+}
+
+static void dump_cgroup(struct dump *dump, const struct cgroup_info *cgroup)
+{
+	struct lt_cgroup *e = &dump->record.cgroup;
+
+	if (!cgroup->path)
+		return;
+	dump_begin(dump, LT_CGROUP);
+	e->cgroup = cgroup->id;
+	e->path_len = dump_text(dump, cgroup->path, strlen(cgroup->path));
+	dump_end(dump);
+}
+
+static void dump_death(struct lt_life *e, const struct death *death)
+{
+	if (!death)
+		return;
+	e->flagged_ns = death->flagged_ns;
+	e->notify_flags = death->notify_flags;
+	e->sa_flags = death->sa_flags;
+	e->disposition = death->disposition;
+	e->waits_at_death = death->parent_waits;
+}
+
+static void dump_kin(struct lt_life *e, const struct kin *kin)
+{
+	if (!kin)
+		return;
+	e->first_parent = kin->first_parent;
+	e->born_of = kin->born_of;
+	e->adopted_by = kin->adopted_by;
+	e->reaped_by = kin->reaped_by;
+	e->tracer = kin->tracer;
+}
+
+static void dump_program(struct dump *dump, const struct program *program)
+{
+	struct lt_life *e = &dump->record.life;
+
+	if (!program) {
+		e->flags |= LT_LIFE_ARGS_UNKNOWN;
+		return;
+	}
+	e->flags |= program->flags;
+	e->exe_len = (uint16_t)dump_text(dump, program->text, program->exe_len);
+	e->args_len = (uint16_t)dump_text(dump, program->text + program->exe_len,
+					  program->args_len);
+}
+
+static void dump_life(struct dump *dump, const struct life *life)
+{
+	struct lt_life *e = &dump->record.life;
+
+	dump_begin(dump, LT_LIFE);
+	e->id = life->id;
+	e->parent = life->parent_id;
+	if (life->cgroup)
+		e->cgroup = life->cgroup->id;
+	e->forked_ns = life->forked_ns;
+	e->exec_ns = life->exec_ns;
+	e->exited_ns = life->exited_ns;
+	e->zombie_ns = life->zombie_ns;
+	e->reaped_ns = life->reaped_ns;
+	if (life->leak) {
+		e->leak_since_ns = life->leak->since_ns;
+		e->leak_shrunk_ns = life->leak->shrunk_ns;
+	}
+	if (life->waits)
+		e->waits = *life->waits;
+	dump_kin(e, life->kin);
+	dump_death(e, life->death);
+	e->uid = life->uid;
+	e->ns_pid = life->ns_pid;
+	e->exit_code = life->exit_code;
+	e->exit_signal = life->exit_signal;
+	e->flags = life->flags;
+	e->state = life->state;
+	e->reap_source = life->reap_source;
+	memcpy(e->comm, life->comm, LT_COMM_LEN);
+	dump_program(dump, life->program);
+	dump_end(dump);
+}
+
+static void dump_totals(struct dump *dump)
+{
+	const struct core_totals *totals = &dump->core->totals;
+	struct lt_totals *e = &dump->record.totals;
+
+	dump_begin(dump, LT_TOTALS);
+	e->forks = totals->forks;
+	e->execs = totals->execs;
+	e->exits = totals->exits;
+	e->reaps = totals->reaps;
+	e->repairs = totals->repairs;
+	e->refused = totals->refused;
+	e->bad_records = totals->bad_records;
+	memcpy(e->lost, totals->lost, sizeof(e->lost));
+	dump_end(dump);
+}
+
+void core_dump(const struct core *core, core_emit_fn emit, void *user)
+{
+	struct dump *dump = calloc(1, sizeof(*dump));
+	struct cgroup_info *cgroup, *next_cgroup;
+	struct life *life, *next;
+
+	if (!dump)
+		return;
+	*dump = (struct dump){ .core = core, .emit = emit, .user = user };
+	dump_begin(dump, LT_START);
+	dump->record.start.boot_realtime_ns = core->start.boot_realtime_ns;
+	dump->record.start.started_ns = core->start.started_ns;
+	dump->record.start.page_bytes = core->start.page_bytes;
+	dump->record.start.ring_bytes = core->start.ring_bytes;
+	dump_end(dump);
+	dump_policy(dump);
+	for (int i = 0; i < HOOKS_MAX; i++)
+		dump_hook(dump, &core->hooks[i]);
+	HASH_ITER(hh, core->cgroups, cgroup, next_cgroup)
+		dump_cgroup(dump, cgroup);
+	HASH_ITER(hh, core->lives, life, next)
+		if (life->state != LT_REAPED)
+			dump_life(dump, life);
+	DL_FOREACH(core->queues[QUEUE_REAPED], life) /* in their order */
+		dump_life(dump, life);
+	dump_begin(dump, LT_COUNTS);
+	memcpy(dump->record.counts.count, core->sent, sizeof(core->sent));
+	dump_end(dump);
+	dump_totals(dump);
+	free(dump);
+}

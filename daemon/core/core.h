@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The core: a table of process lives, folded from records (bpf/event.h).
+ *
+ * It owns the lives, what is known of cgroups, the zombie and leak policy and
+ * all counts. It is pure: no clock, no file, no socket, no BPF, no logging.
+ * Time comes with the records, so the same records make the same table, the
+ * same changes in the same order, and the same text, anywhere.
+ */
+#ifndef LT_CORE_H
+#define LT_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+
+struct core;
+struct life;
+
+/*
+ * X(NAME, name): what can be told of a life, in `tail` and to alerts. The one
+ * list: enum, names, dispatch.
+ */
+#define LT_CHANGES(X)               \
+	X(FORK, "fork")             \
+	X(EXEC, "exec")             \
+	X(EXIT, "exit")             \
+	X(ZOMBIE, "zombie")         \
+	X(FLAGGED, "flagged")       \
+	X(REAP, "reap")             \
+	X(AUTOREAP, "autoreap")     \
+	X(ORPHAN, "orphan")         \
+	X(STOP, "stop")             \
+	X(CONTINUE, "continue")     \
+	X(WAIT, "wait")             \
+	X(LEAK_OPEN, "leak-open")   \
+	X(LEAK_CLOSE, "leak-close") \
+	X(LOST, "lost")
+
+enum change_kind {
+#define X(NAME, name) CHANGE_##NAME,
+	LT_CHANGES(X)
+#undef X
+	CHANGE_KINDS
+};
+
+extern const char *const change_names[CHANGE_KINDS];
+
+/*
+ * A change, valid during the call only. `life` is the process it is about (a
+ * leak's parent), NULL for CHANGE_LOST. `record` is the record that made it,
+ * where its view needs more than the life tells; otherwise NULL.
+ */
+struct change {
+	enum change_kind kind;
+	uint64_t time_ns;
+	const struct life *life;
+	const struct lt_hdr *record;
+	const char *reason;	 /* of a leak */
+	const char *comm_before; /* of an exec */
+	struct lt_id was_parent; /* of an orphan */
+};
+
+typedef void (*core_change_fn)(void *user, const struct change *change);
+typedef void (*core_emit_fn)(void *user, const struct lt_hdr *record);
+
+/* An empty table with the default policy. on_change may be NULL. NULL: no memory. */
+struct core *core_new(core_change_fn on_change, void *user);
+void core_free(struct core *core);
+
+/*
+ * Folds one record of len bytes, 8-byte aligned. Returns 0, or -EBADMSG for a
+ * record of the wrong size or an unknown kind: it is counted and skipped.
+ */
+int core_apply(struct core *core, const void *record, size_t len);
+
+/* When the policy has something to do (a TICK does it); UINT64_MAX: never. */
+uint64_t core_next_due_ns(const struct core *core);
+
+/* Boot-time of the newest record. */
+uint64_t core_now_ns(const struct core *core);
+
+/* Totals that the daemon's own reports need without a view. */
+struct core_totals {
+	uint64_t forks, execs, exits, reaps, repairs, refused, bad_records;
+	__u64 lost[LT_KERNEL_KINDS];
+	size_t memory_bytes;
+	uint32_t processes, zombies, flagged, leaks;
+};
+
+struct core_totals core_totals(const struct core *core);
+
+/*
+ * Gives, as records, all that another core needs to go on from here: START,
+ * POLICY, HOOK, CGROUP, LIFE, COUNTS, TOTALS.
+ */
+void core_dump(const struct core *core, core_emit_fn emit, void *user);
+
+/* The smallest valid size of a kind; 0 for an unknown one. */
+size_t core_min_size(unsigned kind);
+const char *core_kind_name(unsigned kind);
+
+/*
+ * Calls fn for each process that lives or is a zombie and of which /proc could
+ * tell what no record has told: LT_PROC_*. fn must not change the core.
+ */
+typedef void (*core_want_fn)(void *user, struct lt_id id, struct lt_cgroup_id cgroup,
+			     uint32_t proc_flags);
+void core_each_want(const struct core *core, core_want_fn fn, void *user);
+
+/*
+ * Calls fn for each process that should have been met by the pass under way
+ * and was not: gone, or hidden from the iterator. fn must not change the core.
+ */
+typedef void (*core_unseen_fn)(void *user, struct lt_id id);
+void core_each_unseen(const struct core *core, core_unseen_fn fn, void *user);
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A life and the table that holds it. Internal to the core; the views read it.
+ *
+ * A life owns its rare parts (kin, death, waits, leak) and shares its program
+ * and cgroup with others. It hangs in up to three places: the table (by id),
+ * its parent's children, and one queue (zombies by age, or the reaped).
+ */
+#ifndef LT_LIFE_H
+#define LT_LIFE_H
+
+#include <stdbool.h>
+
+#include "core.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+/* What runs: shared by a process and those it forks, until one of them execs. */
+struct program {
+	uint32_t refs;
+	uint16_t exe_len, args_len;
+	uint32_t flags; /* LT_LIFE_ARGS_CUT, LT_LIFE_ARGS_UNKNOWN */
+	char text[];	/* the path, then the arguments, each ended by a NUL */
+};
+
+#define CONTAINER_ID_LEN 64
+
+/* A cgroup and what its path says. path is NULL until somebody tells it. */
+struct cgroup_info {
+	struct lt_cgroup_id id;
+	uint32_t refs;
+	bool gone;
+	char *path;
+	char *unit;
+	char container[CONTAINER_ID_LEN + 1];
+	UT_hash_handle hh;
+};
+
+/* Relatives that most never have. pid 0: none. */
+struct kin {
+	struct lt_id first_parent;
+	struct lt_id born_of;
+	struct lt_id adopted_by;
+	struct lt_id reaped_by;
+	struct lt_id tracer;
+};
+
+/* What its parent was told and how it stood then; zombies only. */
+struct death {
+	uint64_t flagged_ns;
+	uint32_t notify_flags, sa_flags, disposition;
+	struct lt_waits parent_waits;
+};
+
+/* A parent with flagged zombies. since_ns 0: not open. */
+struct leak {
+	struct life *parent;
+	struct leak *prev, *next; /* among those that settle, by shrunk_ns */
+	uint64_t since_ns;
+	uint64_t shrunk_ns; /* fewer than the low-water mark since; 0: not */
+	uint32_t flagged;
+	uint32_t aged;
+};
+
+/*
+ * The queues. A zombie goes from YOUNG to FLAGGED to AGED as it passes
+ * zombie_age and leak_age; both are constants, so each queue is in order of
+ * begin and only its head can be due.
+ */
+enum queue { QUEUE_NONE, QUEUE_YOUNG, QUEUE_FLAGGED, QUEUE_AGED, QUEUE_REAPED, QUEUES };
+
+struct life {
+	struct lt_id id;
+	struct lt_id parent_id;
+	struct life *parent; /* NULL: nobody, unknown, or this one is reaped */
+	struct life *children;
+	struct life *sibling_prev, *sibling_next;
+	struct life *prev, *next; /* in its queue */
+	struct program *program;
+	struct cgroup_info *cgroup;
+	struct kin *kin;
+	struct death *death;
+	struct lt_waits *waits;
+	struct leak *leak;
+	uint64_t forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
+	uint32_t flags; /* LT_LIFE_* */
+	uint32_t uid;
+	uint32_t ns_pid;
+	int32_t exit_code;
+	uint32_t pass;		 /* the last one that met it */
+	uint32_t alive, zombies; /* children */
+	uint8_t state;		 /* enum lt_state; 0 never in the table */
+	uint8_t seen_state;	 /* by the pass under way, not yet believed */
+	uint8_t queue;
+	uint8_t reap_source;
+	int8_t exit_signal;
+	char comm[LT_COMM_LEN];
+	UT_hash_handle hh;
+};
+
+struct hook_info {
+	char *what, *value;
+};
+
+#define HOOKS_MAX 16
+
+/* Globs, ended by NULL. */
+struct glob_list {
+	char *text; /* owns them all */
+	char **globs;
+};
+
+struct policy {
+	uint64_t zombie_age_ns, leak_age_ns, leak_settle_ns;
+	uint64_t reaped_keep_ns;
+	uint64_t memory_max_bytes;
+	uint32_t leak_count;
+	struct glob_list ignore_comm, ignore_unit;
+};
+
+struct core {
+	struct life *lives; /* by id */
+	struct cgroup_info *cgroups;
+	struct life *queues[QUEUES];
+	struct leak *settling;
+	uint64_t now_ns;
+	size_t memory_bytes;
+	struct policy policy;
+	struct core_totals totals; /* its memory_bytes is not kept: see above */
+	__u64 sent[LT_KERNEL_KINDS];
+	struct lt_start start;
+	struct hook_info hooks[HOOKS_MAX];
+	uint32_t pass;
+	uint64_t pass_begin_ns;
+	bool seeding;
+	uint32_t traced; /* lives that a tracer is known to hold */
+	core_change_fn on_change;
+	void *user;
+};
+
+/* table.c: making, finding, linking, freeing. All memory is accounted there. */
+void *core_alloc(struct core *core, size_t size);
+void core_release(struct core *core, void *memory, size_t size);
+
+struct life *life_find(const struct core *core, struct lt_id id);
+/* A new, unlinked life; NULL when the memory cap allows no more (counted). */
+struct life *life_new(struct core *core, struct lt_id id);
+/* The life, made up if it is unknown: running, inferred. NULL for pid 0 or no room. */
+struct life *life_get(struct core *core, struct lt_id id);
+void life_free(struct core *core, struct life *life);
+
+/* Sets the parent and both sides' links and counts; id.pid 0 for nobody. */
+void life_set_parent(struct core *core, struct life *life, struct lt_id parent_id);
+/* A dead one leaves its parent's children. parent_id stays. */
+void life_leave_parent(struct life *life);
+/* Changes the state and keeps the parent's and the table's counts right. */
+void life_set_state(struct core *core, struct life *life, enum lt_state state);
+
+struct kin *life_kin(struct core *core, struct life *life);
+struct death *life_death(struct core *core, struct life *life);
+void life_set_tracer(struct core *core, struct life *life, struct lt_id tracer);
+void life_set_waits(struct core *core, struct life *life, const struct lt_waits *waits);
+void life_set_program(struct core *core, struct life *life, const char *text, uint16_t exe_len,
+		      uint16_t args_len, uint32_t flags);
+void life_share_program(struct core *core, struct life *life, const struct life *from);
+void life_set_cgroup(struct core *core, struct life *life, struct lt_cgroup_id id);
+
+/* Whether the pass should have met it: it lives and was born before. */
+static inline bool life_is_unseen(const struct core *core, const struct life *life)
+{
+	uint64_t born_ns = life->forked_ns ? life->forked_ns : life->id.start_ns;
+
+	return life->pass != core->pass && life->state != LT_REAPED &&
+	       born_ns < core->pass_begin_ns;
+}
+
+static inline bool id_is(struct lt_id a, struct lt_id b)
+{
+	return a.pid == b.pid && a.start_ns == b.start_ns;
+}
+
+/* cgroup.c */
+void cgroup_apply(struct core *core, const struct lt_cgroup *record);
+void cgroup_put(struct core *core, struct cgroup_info *cgroup);
+struct cgroup_info *cgroup_get(struct core *core, struct lt_cgroup_id id);
+void cgroups_free(struct core *core);
+/*
+ * The systemd unit that a path names (the innermost .service or .scope), as a
+ * new string, or NULL.
+ */
+char *cgroup_unit_of(const char *path);
+/* The container id in a path: 64 hex digits. Returns false if there is none. */
+bool cgroup_container_of(const char *path, char id[CONTAINER_ID_LEN + 1]);
+
+/* policy.c: queues and leaks */
+void queue_put(struct core *core, struct life *life, enum queue queue);
+void queue_remove(struct core *core, struct life *life);
+/* Puts a zombie whose begin is known (or now known better) into its queue. */
+void policy_add_zombie(struct core *core, struct life *life);
+/* Takes it out: it is no zombie any more. */
+void policy_drop_zombie(struct core *core, struct life *life);
+/* A zombie's weight in its parent's leak; called around reparenting. */
+void policy_leave_parent(struct core *core, struct life *life);
+void policy_join_parent(struct core *core, struct life *life);
+void policy_parent_exited(struct core *core, struct life *parent);
+/* Puts a zombie of another table straight where it was there. */
+void policy_restore_zombie(struct core *core, struct life *life, uint64_t flagged_ns);
+void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_ns,
+			 uint64_t shrunk_ns);
+/* Does all that is due up to now_ns, each thing at its own time. */
+void policy_advance(struct core *core, uint64_t now_ns);
+void policy_apply(struct core *core, const struct lt_policy *record);
+void policy_init(struct policy *policy);
+void policy_deinit(struct policy *policy);
+
+/* core.c */
+void core_tell(struct core *core, struct change change);
+
+#endif

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * When a zombie is long-lived and when a parent leaks.
+ *
+ * Every delay is a constant, so whatever waits for one stands in a queue in
+ * order of begin: only heads are looked at, never the table.
+ */
+#include "life.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+/* ---- queues ---- */
+
+/* By begin. Records come nearly in order, so this walks a step or two. */
+static void insert_by_begin(struct life **head, struct life *life)
+{
+	struct life *after = *head ? (*head)->prev : NULL; /* the tail */
+
+	while (after && after->zombie_ns > life->zombie_ns)
+		after = after == *head ? NULL : after->prev;
+	if (after)
+		DL_APPEND_ELEM(*head, after, life);
+	else
+		DL_PREPEND(*head, life);
+}
+
+void queue_put(struct core *core, struct life *life, enum queue queue)
+{
+	queue_remove(core, life);
+	life->queue = (uint8_t)queue;
+	if (queue == QUEUE_REAPED)
+		DL_APPEND(core->queues[queue], life);
+	else
+		insert_by_begin(&core->queues[queue], life);
+}
+
+void queue_remove(struct core *core, struct life *life)
+{
+	if (life->queue == QUEUE_NONE)
+		return;
+	DL_DELETE(core->queues[life->queue], life);
+	life->queue = QUEUE_NONE;
+}
+
+static bool is_flagged_queue(unsigned queue)
+{
+	return queue == QUEUE_FLAGGED || queue == QUEUE_AGED;
+}
+
+/* ---- leaks ---- */
+
+/* An open leak that holds fewer flagged zombies than this begins to settle. */
+static uint32_t low_water(const struct policy *policy)
+{
+	return (policy->leak_count + 1) / 2;
+}
+
+static bool any_matches(const struct glob_list *list, const char *name)
+{
+	if (!name || !list->globs)
+		return false;
+	for (char **glob = list->globs; *glob; glob++)
+		if (!fnmatch(*glob, name, 0))
+			return true;
+	return false;
+}
+
+static bool is_ignored(const struct core *core, const struct life *parent)
+{
+	return any_matches(&core->policy.ignore_comm, parent->comm) ||
+	       any_matches(&core->policy.ignore_unit,
+			   parent->cgroup ? parent->cgroup->unit : NULL);
+}
+
+static void tell_leak(struct core *core, const struct leak *leak, enum change_kind kind,
+		      const char *reason)
+{
+	core_tell(core, (struct change){ .kind = kind,
+					 .time_ns = core->now_ns,
+					 .life = leak->parent,
+					 .reason = reason });
+}
+
+static void stop_settling(struct core *core, struct leak *leak)
+{
+	if (!leak->shrunk_ns)
+		return;
+	DL_DELETE(core->settling, leak);
+	leak->shrunk_ns = 0;
+}
+
+static void leak_close(struct core *core, struct leak *leak, const char *reason)
+{
+	if (!leak->since_ns)
+		return;
+	stop_settling(core, leak);
+	core->totals.leaks--;
+	tell_leak(core, leak, CHANGE_LEAK_CLOSE, reason);
+	leak->since_ns = 0;
+}
+
+static void leak_drop_if_idle(struct core *core, struct leak *leak)
+{
+	if (leak->since_ns || leak->flagged)
+		return;
+	leak->parent->leak = NULL;
+	core_release(core, leak, sizeof(*leak));
+}
+
+static bool must_open(const struct core *core, const struct leak *leak)
+{
+	return (leak->flagged >= core->policy.leak_count || leak->aged) &&
+	       leak->parent->state < LT_EXITING && !is_ignored(core, leak->parent);
+}
+
+static void leak_evaluate(struct core *core, struct leak *leak)
+{
+	if (!leak->since_ns) {
+		if (!must_open(core, leak))
+			return;
+		leak->since_ns = core->now_ns;
+		core->totals.leaks++;
+		tell_leak(core, leak, CHANGE_LEAK_OPEN, leak->aged ? "age" : "count");
+	} else if (leak->flagged >= low_water(&core->policy) || leak->aged) {
+		stop_settling(core, leak);
+	} else if (!leak->shrunk_ns) {
+		leak->shrunk_ns = core->now_ns;
+		DL_APPEND(core->settling, leak);
+	}
+}
+
+static struct leak *leak_of(struct core *core, struct life *parent)
+{
+	if (!parent->leak) {
+		parent->leak = core_alloc(core, sizeof(*parent->leak));
+		if (parent->leak)
+			parent->leak->parent = parent;
+	}
+	return parent->leak;
+}
+
+/* Adds what one zombie of that queue weighs in its parent's leak. */
+static void leak_add(struct core *core, struct life *parent, unsigned queue)
+{
+	struct leak *leak = parent && is_flagged_queue(queue) ? leak_of(core, parent) : NULL;
+
+	if (!leak)
+		return;
+	leak->flagged++;
+	leak->aged += queue == QUEUE_AGED;
+	leak_evaluate(core, leak);
+}
+
+static void leak_sub(struct core *core, struct life *parent, unsigned queue)
+{
+	struct leak *leak = parent && is_flagged_queue(queue) ? parent->leak : NULL;
+
+	if (!leak || !leak->flagged)
+		return;
+	leak->flagged--;
+	leak->aged -= queue == QUEUE_AGED;
+	leak_evaluate(core, leak);
+	leak_drop_if_idle(core, leak);
+}
+
+void policy_leave_parent(struct core *core, struct life *life)
+{
+	leak_sub(core, life->parent, life->queue);
+}
+
+void policy_join_parent(struct core *core, struct life *life)
+{
+	leak_add(core, life->parent, life->queue);
+}
+
+void policy_parent_exited(struct core *core, struct life *parent)
+{
+	struct leak *leak = parent->leak;
+
+	if (!leak)
+		return;
+	leak_close(core, leak, "parent-exited");
+	leak_drop_if_idle(core, leak);
+}
+
+/* ---- zombies ---- */
+
+/* Moves a zombie between queues; in before out, so that its leak sees no dip. */
+static void restage(struct core *core, struct life *life, enum queue queue)
+{
+	unsigned was = life->queue;
+
+	core->totals.flagged += (uint32_t)is_flagged_queue(queue) - (uint32_t)is_flagged_queue(was);
+	if (queue == QUEUE_NONE)
+		queue_remove(core, life);
+	else
+		queue_put(core, life, queue);
+	leak_add(core, life->parent, queue);
+	leak_sub(core, life->parent, was);
+}
+
+static void flag(struct core *core, struct life *life)
+{
+	struct death *death = life_death(core, life);
+
+	if (death)
+		death->flagged_ns = core->now_ns;
+	restage(core, life, QUEUE_FLAGGED);
+	core_tell(core, (struct change){
+				.kind = CHANGE_FLAGGED, .time_ns = core->now_ns, .life = life });
+}
+
+void policy_add_zombie(struct core *core, struct life *life)
+{
+	restage(core, life, QUEUE_YOUNG);
+}
+
+void policy_drop_zombie(struct core *core, struct life *life)
+{
+	restage(core, life, QUEUE_NONE);
+}
+
+void policy_restore_zombie(struct core *core, struct life *life, uint64_t flagged_ns)
+{
+	struct death *death = life_death(core, life);
+
+	if (death)
+		death->flagged_ns = flagged_ns;
+	if (!flagged_ns)
+		restage(core, life, QUEUE_YOUNG);
+	else if (life->zombie_ns + core->policy.leak_age_ns > core->now_ns)
+		restage(core, life, QUEUE_FLAGGED);
+	else
+		restage(core, life, QUEUE_AGED);
+}
+
+void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_ns,
+			 uint64_t shrunk_ns)
+{
+	struct leak *leak = since_ns ? leak_of(core, parent) : NULL;
+
+	if (!leak || leak->since_ns)
+		return;
+	leak->since_ns = since_ns;
+	core->totals.leaks++;
+	if (!shrunk_ns)
+		return;
+	leak->shrunk_ns = shrunk_ns;
+	DL_APPEND(core->settling, leak);
+}
+
+/* ---- time ---- */
+
+static void expire_reaped(struct core *core)
+{
+	struct life *oldest;
+
+	while ((oldest = core->queues[QUEUE_REAPED]) &&
+	       oldest->reaped_ns + core->policy.reaped_keep_ns < core->now_ns)
+		life_free(core, oldest);
+}
+
+struct due {
+	uint64_t ns;
+	enum { DUE_NOTHING, DUE_FLAG, DUE_AGE, DUE_CLOSE } what;
+};
+
+static void consider(struct due *due, uint64_t ns, int what)
+{
+	if (ns < due->ns)
+		*due = (struct due){ .ns = ns, .what = what };
+}
+
+static struct due next_due(const struct core *core)
+{
+	const struct policy *policy = &core->policy;
+	struct due due = { .ns = UINT64_MAX };
+
+	if (core->queues[QUEUE_YOUNG])
+		consider(&due, core->queues[QUEUE_YOUNG]->zombie_ns + policy->zombie_age_ns,
+			 DUE_FLAG);
+	if (core->queues[QUEUE_FLAGGED])
+		consider(&due, core->queues[QUEUE_FLAGGED]->zombie_ns + policy->leak_age_ns,
+			 DUE_AGE);
+	if (core->settling)
+		consider(&due, core->settling->shrunk_ns + policy->leak_settle_ns, DUE_CLOSE);
+	return due;
+}
+
+uint64_t core_next_due_ns(const struct core *core)
+{
+	return next_due(core).ns;
+}
+
+static void close_settled(struct core *core)
+{
+	struct leak *leak = core->settling;
+
+	leak_close(core, leak, "reaped");
+	leak_drop_if_idle(core, leak);
+}
+
+void policy_advance(struct core *core, uint64_t now_ns)
+{
+	struct due due;
+
+	while ((due = next_due(core)).ns <= now_ns) {
+		if (due.ns > core->now_ns)
+			core->now_ns = due.ns;
+		if (due.what == DUE_FLAG)
+			flag(core, core->queues[QUEUE_YOUNG]);
+		else if (due.what == DUE_AGE)
+			restage(core, core->queues[QUEUE_FLAGGED], QUEUE_AGED);
+		else
+			close_settled(core);
+	}
+	if (now_ns > core->now_ns)
+		core->now_ns = now_ns;
+	expire_reaped(core);
+}
+
+/* ---- settings ---- */
+
+static void globs_free(struct glob_list *list)
+{
+	free(list->text);
+	free(list->globs);
+	*list = (struct glob_list){ 0 };
+}
+
+/* Takes "a,b*, c" apart. Without memory the list is empty: more is told, not less. */
+static void globs_set(struct glob_list *list, const char *text, size_t len)
+{
+	char *save = NULL, *glob;
+	size_t count = 0;
+
+	globs_free(list);
+	list->text = strndup(text, len);
+	list->globs = calloc(len / 2 + 2, sizeof(*list->globs));
+	if (!list->text || !list->globs) {
+		globs_free(list);
+		return;
+	}
+	for (glob = strtok_r(list->text, ", ", &save); glob; glob = strtok_r(NULL, ", ", &save))
+		list->globs[count++] = glob;
+}
+
+void policy_init(struct policy *policy)
+{
+	*policy = (struct policy){ .zombie_age_ns = 10 * NSEC_PER_SEC,
+				   .leak_age_ns = 300 * NSEC_PER_SEC,
+				   .leak_settle_ns = 30 * NSEC_PER_SEC,
+				   .reaped_keep_ns = 60 * NSEC_PER_SEC,
+				   .memory_max_bytes = 64 << 20,
+				   .leak_count = 5 };
+}
+
+void policy_deinit(struct policy *policy)
+{
+	globs_free(&policy->ignore_comm);
+	globs_free(&policy->ignore_unit);
+}
+
+/* Those that the new ages call younger go back; the rest is due by itself. */
+static void restage_all(struct core *core)
+{
+	const struct policy *policy = &core->policy;
+	struct life *life, *next;
+
+	DL_FOREACH_SAFE(core->queues[QUEUE_AGED], life, next)
+		if (life->zombie_ns + policy->leak_age_ns > core->now_ns)
+			restage(core, life, QUEUE_FLAGGED);
+	DL_FOREACH_SAFE(core->queues[QUEUE_FLAGGED], life, next) {
+		if (life->zombie_ns + policy->zombie_age_ns <= core->now_ns)
+			continue;
+		if (life->death)
+			life->death->flagged_ns = 0;
+		restage(core, life, QUEUE_YOUNG);
+	}
+}
+
+static void reconsider_leaks(struct core *core)
+{
+	struct life *life, *next;
+
+	HASH_ITER(hh, core->lives, life, next) {
+		if (!life->leak)
+			continue;
+		if (is_ignored(core, life))
+			leak_close(core, life->leak, "ignored");
+		leak_evaluate(core, life->leak);
+		leak_drop_if_idle(core, life->leak);
+	}
+}
+
+void policy_apply(struct core *core, const struct lt_policy *record)
+{
+	struct policy *policy = &core->policy;
+
+	policy->zombie_age_ns = record->zombie_age_ns;
+	policy->leak_age_ns = record->leak_age_ns;
+	policy->leak_settle_ns = record->leak_settle_ns;
+	policy->reaped_keep_ns = record->reaped_keep_ns;
+	policy->memory_max_bytes = record->memory_max_bytes;
+	policy->leak_count = record->leak_count;
+	globs_set(&policy->ignore_comm, record->text, record->ignore_comm_len);
+	globs_set(&policy->ignore_unit, record->text + record->ignore_comm_len,
+		  record->ignore_unit_len);
+	restage_all(core);
+	reconsider_leaks(core);
+}

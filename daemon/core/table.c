@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table: making, finding, linking and freeing lives, within the memory cap. */
+#include "life.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *core_alloc(struct core *core, size_t size)
+{
+	void *memory = calloc(1, size);
+
+	if (memory)
+		core->memory_bytes += size;
+	return memory;
+}
+
+void core_release(struct core *core, void *memory, size_t size)
+{
+	if (memory)
+		core->memory_bytes -= size;
+	free(memory);
+}
+
+struct life *life_find(const struct core *core, struct lt_id id)
+{
+	struct life *life;
+
+	HASH_FIND(hh, core->lives, &id, sizeof(id), life);
+	return life;
+}
+
+/* The oldest reaped go first; the living and zombies never. */
+static bool make_room(struct core *core, size_t size)
+{
+	while (core->memory_bytes + size > core->policy.memory_max_bytes) {
+		struct life *oldest = core->queues[QUEUE_REAPED];
+
+		if (!oldest)
+			return false;
+		life_free(core, oldest);
+	}
+	return true;
+}
+
+struct life *life_new(struct core *core, struct lt_id id)
+{
+	struct life *life = NULL;
+
+	if (make_room(core, sizeof(*life)))
+		life = core_alloc(core, sizeof(*life));
+	if (life) {
+		life->id = id;
+		life->state = LT_RUNNING;
+		HASH_ADD(hh, core->lives, id, sizeof(life->id), life);
+		if (!life->hh.tbl) { /* no memory for the table itself */
+			core_release(core, life, sizeof(*life));
+			life = NULL;
+		}
+	}
+	if (!life) {
+		core->totals.refused++;
+		return NULL;
+	}
+	core->totals.processes++;
+	return life;
+}
+
+struct life *life_get(struct core *core, struct lt_id id)
+{
+	struct life *life = id.pid ? life_find(core, id) : NULL;
+
+	if (life || !id.pid)
+		return life;
+	life = life_new(core, id);
+	if (life) {
+		life->flags |= LT_LIFE_INFERRED;
+		life->forked_ns = id.start_ns;
+		life->ns_pid = (uint32_t)id.pid;
+	}
+	return life;
+}
+
+static void program_put(struct core *core, struct program *program)
+{
+	if (program && !--program->refs)
+		core_release(core, program,
+			     sizeof(*program) + program->exe_len + program->args_len);
+}
+
+void life_set_program(struct core *core, struct life *life, const char *text, uint16_t exe_len,
+		      uint16_t args_len, uint32_t flags)
+{
+	size_t text_len = (size_t)exe_len + args_len;
+	struct program *program = core_alloc(core, sizeof(*program) + text_len);
+
+	if (!program)
+		return;
+	program->refs = 1;
+	program->exe_len = exe_len;
+	program->args_len = args_len;
+	program->flags = flags & (LT_LIFE_ARGS_CUT | LT_LIFE_ARGS_UNKNOWN);
+	memcpy(program->text, text, text_len);
+	program_put(core, life->program);
+	life->program = program;
+}
+
+void life_share_program(struct core *core, struct life *life, const struct life *from)
+{
+	if (from->program)
+		from->program->refs++;
+	program_put(core, life->program);
+	life->program = from->program;
+}
+
+void life_set_cgroup(struct core *core, struct life *life, struct lt_cgroup_id id)
+{
+	struct cgroup_info *cgroup;
+
+	if (life->cgroup && life->cgroup->id.id == id.id &&
+	    life->cgroup->id.hierarchy == id.hierarchy)
+		return;
+	cgroup = id.id ? cgroup_get(core, id) : NULL;
+	if (life->cgroup)
+		cgroup_put(core, life->cgroup);
+	life->cgroup = cgroup;
+}
+
+struct kin *life_kin(struct core *core, struct life *life)
+{
+	if (!life->kin)
+		life->kin = core_alloc(core, sizeof(*life->kin));
+	return life->kin;
+}
+
+struct death *life_death(struct core *core, struct life *life)
+{
+	if (!life->death)
+		life->death = core_alloc(core, sizeof(*life->death));
+	return life->death;
+}
+
+void life_set_tracer(struct core *core, struct life *life, struct lt_id tracer)
+{
+	bool was = life->kin && life->kin->tracer.pid, is = tracer.pid;
+	struct kin *kin = was || is ? life_kin(core, life) : NULL;
+
+	if (!kin)
+		return;
+	kin->tracer = tracer;
+	core->traced += (uint32_t)is - (uint32_t)was;
+}
+
+void life_set_waits(struct core *core, struct life *life, const struct lt_waits *waits)
+{
+	if (!life->waits)
+		life->waits = core_alloc(core, sizeof(*life->waits));
+	if (life->waits)
+		*life->waits = *waits;
+}
+
+static void count_child(struct life *parent, const struct life *child, uint32_t by)
+{
+	if (!parent)
+		return;
+	if (child->state == LT_ZOMBIE)
+		parent->zombies += by;
+	else if (child->state != LT_REAPED)
+		parent->alive += by;
+}
+
+void life_leave_parent(struct life *life)
+{
+	struct life *parent = life->parent;
+
+	if (!parent)
+		return;
+	count_child(parent, life, (uint32_t)-1);
+	DL_DELETE2(parent->children, life, sibling_prev, sibling_next);
+	life->parent = NULL;
+}
+
+void life_set_parent(struct core *core, struct life *life, struct lt_id parent_id)
+{
+	struct life *parent = life_get(core, parent_id);
+
+	life->parent_id = parent_id;
+	if (life->parent == parent || parent == life || life->state == LT_REAPED)
+		return;
+	policy_leave_parent(core, life);
+	life_leave_parent(life);
+	if (!parent || parent->state == LT_REAPED)
+		return;
+	life->parent = parent;
+	DL_APPEND2(parent->children, life, sibling_prev, sibling_next);
+	count_child(parent, life, 1);
+	policy_join_parent(core, life);
+}
+
+static void count_state(struct core *core, unsigned state, uint32_t by)
+{
+	if (state == LT_ZOMBIE)
+		core->totals.zombies += by;
+	if (state != LT_REAPED)
+		core->totals.processes += by;
+}
+
+void life_set_state(struct core *core, struct life *life, enum lt_state state)
+{
+	count_state(core, life->state, (uint32_t)-1);
+	count_child(life->parent, life, (uint32_t)-1);
+	life->state = (uint8_t)state;
+	count_child(life->parent, life, 1);
+	count_state(core, state, 1);
+}
+
+void life_free(struct core *core, struct life *life)
+{
+	life_set_tracer(core, life, (struct lt_id){ 0 });
+	queue_remove(core, life);
+	count_state(core, life->state, (uint32_t)-1);
+	life_leave_parent(life);
+	while (life->children)
+		life_leave_parent(life->children);
+	HASH_DEL(core->lives, life);
+	program_put(core, life->program);
+	if (life->cgroup)
+		cgroup_put(core, life->cgroup);
+	core_release(core, life->kin, sizeof(*life->kin));
+	core_release(core, life->death, sizeof(*life->death));
+	core_release(core, life->waits, sizeof(*life->waits));
+	core_release(core, life->leak, sizeof(*life->leak));
+	core_release(core, life, sizeof(*life));
+}

@@ -1,0 +1,636 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table as JSON: one function a thing that docs/interface.md names. */
+#include "view.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "life.h"
+#include "text.h"
+
+#ifndef LIFETRACE_VERSION
+#define LIFETRACE_VERSION "0"
+#endif
+
+/* ---- small values ---- */
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	json_object_set_new_nocheck(object, key, value ? value : json_null());
+}
+
+static json_t *integer(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+/* A time that has not come yet is null. */
+static json_t *when(uint64_t ns)
+{
+	return ns ? integer(ns) : json_null();
+}
+
+static json_t *id_text(struct lt_id id)
+{
+	char buf[TEXT_ID_SIZE];
+
+	if (!id.pid)
+		return json_null();
+	snprintf(buf, sizeof(buf), "%" PRIu64 "-%" PRIu64, (uint64_t)id.pid, (uint64_t)id.start_ns);
+	return json_string(buf);
+}
+
+static json_t *text(const char *string)
+{
+	return string && *string ? text_json(string, strlen(string)) : json_null();
+}
+
+static json_t *signal_name(int signal)
+{
+	char buf[16];
+
+	if (!signal)
+		return json_null();
+	text_signal(signal, buf, sizeof(buf));
+	return json_string(buf);
+}
+
+static json_t *comm_of(const struct core *core, struct lt_id id)
+{
+	const struct life *life = id.pid ? life_find(core, id) : NULL;
+
+	return life ? text(life->comm) : json_null();
+}
+
+/* ---- parts of a life ---- */
+
+/* wait(2): the status word as its macros read it. */
+static json_t *view_exit(const struct life *life)
+{
+	int signal = life->exit_code & 0x7f;
+	json_t *object;
+
+	if (life->state < LT_EXITING || !(life->flags & LT_LIFE_HAS_STATUS))
+		return json_null();
+	object = json_object();
+	set(object, "how",
+	    json_string(!signal ? "exited" : life->exit_code & 0x80 ? "dumped" : "killed"));
+	set(object, "status", signal ? json_null() : json_integer(life->exit_code >> 8 & 0xff));
+	set(object, "signal", signal_name(signal));
+	return object;
+}
+
+static json_t *view_args(const struct program *program)
+{
+	json_t *array;
+	const char *p, *end;
+	size_t len;
+
+	if (!program || program->flags & LT_LIFE_ARGS_UNKNOWN)
+		return json_null();
+	array = json_array();
+	p = program->text + program->exe_len;
+	end = p + program->args_len;
+	for (; p < end; p += len + 1) {
+		len = strnlen(p, (size_t)(end - p));
+		json_array_append_new(array, text_json(p, len));
+	}
+	return array;
+}
+
+static json_t *view_wait_which(unsigned which)
+{
+	static const char *const names[] = {
+		[LT_WAIT_ANY] = "any",
+		[LT_WAIT_PID] = "pid",
+		[LT_WAIT_GROUP] = "group",
+		[LT_WAIT_PIDFD] = "pidfd",
+	};
+
+	return which < sizeof(names) / sizeof(names[0]) ? json_string(names[which]) : json_null();
+}
+
+static json_t *view_wait_call(unsigned call)
+{
+	static const char *const names[] = {
+		[LT_WAIT_OTHER] = "other",
+		[LT_WAIT4] = "wait4",
+		[LT_WAITID] = "waitid",
+		[LT_WAITPID] = "waitpid",
+	};
+
+	return call < sizeof(names) / sizeof(names[0]) ? json_string(names[call]) : json_null();
+}
+
+static json_t *view_waits(const struct lt_waits *waits)
+{
+	json_t *object, *last;
+
+	if (!waits || !waits->calls)
+		return json_null();
+	object = json_object();
+	set(object, "calls", integer(waits->calls));
+	set(object, "any", integer(waits->any));
+	set(object, "pid", integer(waits->pid));
+	set(object, "group", integer(waits->group));
+	set(object, "pidfd", integer(waits->pidfd));
+	set(object, "nohang", integer(waits->nohang));
+	set(object, "wall", integer(waits->wall));
+	set(object, "wclone", integer(waits->wclone));
+	set(object, "nowait", integer(waits->nowait));
+	set(object, "last_ns", when(waits->last_ns));
+	last = json_object();
+	set(last, "call", view_wait_call(waits->last_call));
+	set(last, "which", view_wait_which(waits->last_which));
+	set(last, "pid", json_integer(waits->last_pid));
+	set(last, "options", text_wait_options(waits->last_options));
+	set(object, "last", last);
+	return object;
+}
+
+static json_t *view_sigchld(const struct life *life)
+{
+	static const char *const names[] = {
+		[LT_SIG_DFL] = "default",
+		[LT_SIG_IGN] = "ignore",
+		[LT_SIG_HANDLER] = "handler",
+	};
+	const struct death *death = life->death;
+	json_t *object;
+
+	if (!death || !(life->flags & LT_LIFE_NOTIFY_SEEN) || death->disposition > LT_SIG_HANDLER)
+		return json_null();
+	object = json_object();
+	set(object, "disposition", json_string(names[death->disposition]));
+	set(object, "nocldwait", json_boolean(death->sa_flags & SA_NOCLDWAIT));
+	set(object, "nocldstop", json_boolean(death->sa_flags & SA_NOCLDSTOP));
+	set(object, "blocked", json_boolean(death->notify_flags & LT_NOTIFY_BLOCKED));
+	set(object, "coalesced", json_boolean(death->notify_flags & LT_NOTIFY_COALESCED));
+	return object;
+}
+
+static json_t *view_reap_source(const struct life *life)
+{
+	static const char *const names[] = {
+		[LT_REAP_RELEASE] = "release",
+		[LT_REAP_FREE] = "free",
+		[LT_REAP_SCAN] = "scan",
+	};
+
+	if (life->state != LT_REAPED || !life->reap_source || life->reap_source > LT_REAP_SCAN)
+		return json_null();
+	return json_string(names[life->reap_source]);
+}
+
+static json_t *view_state(const struct life *life)
+{
+	static const char *const names[] = {
+		[LT_RUNNING] = "running", [LT_STOPPED] = "stopped", [LT_DEAD_LEADER] = "dead-leader",
+		[LT_EXITING] = "exiting", [LT_ZOMBIE] = "zombie",   [LT_REAPED] = "reaped",
+	};
+
+	return json_string(names[life->state]);
+}
+
+static struct lt_id reaper_of(const struct life *life)
+{
+	if (life->state != LT_REAPED || life->flags & LT_LIFE_AUTOREAPED)
+		return (struct lt_id){ 0 };
+	return life->kin && life->kin->reaped_by.pid ? life->kin->reaped_by : life->parent_id;
+}
+
+static json_t *view_fork_cost(void)
+{
+	json_t *object = json_object();
+
+	set(object, "duration_ns", NULL);
+	set(object, "vfork_wait_ns", NULL);
+	set(object, "rss_bytes", NULL);
+	set(object, "pagetable_bytes", NULL);
+	return object;
+}
+
+static void set_place(json_t *object, const struct cgroup_info *cgroup)
+{
+	set(object, "cgroup", cgroup ? text(cgroup->path) : NULL);
+	set(object, "unit", cgroup ? text(cgroup->unit) : NULL);
+	set(object, "container", cgroup ? text(cgroup->container) : NULL);
+}
+
+static void set_program(json_t *object, const struct life *life, const struct viewer *viewer)
+{
+	const struct program *program = life->program;
+	bool may_see = viewer->all || viewer->uid == life->uid;
+
+	set(object, "exe", program && program->exe_len ?
+				   text_json(program->text, program->exe_len) :
+				   NULL);
+	set(object, "args", may_see ? view_args(program) : NULL);
+	set(object, "args_truncated", json_boolean(program && program->flags & LT_LIFE_ARGS_CUT));
+}
+
+static void set_identity(json_t *object, const struct life *life)
+{
+	set(object, "id", id_text(life->id));
+	set(object, "pid", integer(life->id.pid));
+}
+
+static json_t *view_life(const struct core *core, const struct life *life,
+			 const struct viewer *viewer)
+{
+	static const struct kin no_kin;
+	const struct kin *kin = life->kin ? life->kin : &no_kin;
+	bool dying = life->state >= LT_EXITING;
+	json_t *object = json_object(), *children = json_object();
+
+	set_identity(object, life);
+	set(object, "start_ns", integer(life->id.start_ns));
+	set(object, "ns_pid", integer(life->ns_pid));
+	set(object, "comm", text(life->comm));
+	set_program(object, life, viewer);
+	set(object, "uid", integer(life->uid));
+	set(object, "ppid", integer(life->parent_id.pid));
+	set(object, "parent_id", id_text(life->parent_id));
+	set(object, "parent_comm", comm_of(core, life->parent_id));
+	set(object, "born_of", id_text(kin->born_of));
+	set(object, "first_parent_id",
+	    id_text(kin->first_parent.pid ? kin->first_parent : life->parent_id));
+	set_place(object, life->cgroup);
+	set(object, "state", view_state(life));
+	set(object, "kernel", json_boolean(life->flags & LT_LIFE_KERNEL));
+	set(object, "forked_ns", when(life->forked_ns));
+	set(object, "exec_ns", when(life->exec_ns));
+	set(object, "exited_ns", dying ? when(life->exited_ns) : NULL);
+	set(object, "zombie_ns", dying ? when(life->zombie_ns) : NULL);
+	set(object, "reaped_ns", when(life->reaped_ns));
+	set(object, "exit", view_exit(life));
+	set(object, "reaped_by", id_text(reaper_of(life)));
+	set(object, "adopted_by", id_text(kin->adopted_by));
+	set(object, "orphan", json_boolean(life->flags & LT_LIFE_ORPHAN));
+	set(object, "autoreaped", json_boolean(life->flags & LT_LIFE_AUTOREAPED));
+	set(object, "inferred", json_boolean(life->flags & LT_LIFE_INFERRED));
+	set(object, "tracer", id_text(kin->tracer));
+	set(object, "reap_source", view_reap_source(life));
+	set(object, "cow", NULL);
+	set(object, "fork", view_fork_cost());
+	set(children, "alive", integer(life->alive));
+	set(children, "zombies", integer(life->zombies));
+	set(object, "children", children);
+	set(object, "waits", view_waits(life->waits));
+	return object;
+}
+
+static uint64_t since(uint64_t now_ns, uint64_t then_ns)
+{
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
+
+static bool is_flagged(const struct life *life)
+{
+	return life->queue == QUEUE_FLAGGED || life->queue == QUEUE_AGED;
+}
+
+static json_t *view_zombie(const struct core *core, const struct life *life, uint64_t now_ns,
+			   const struct viewer *viewer)
+{
+	json_t *object = view_life(core, life, viewer);
+	const struct death *death = life->death;
+
+	set(object, "age_ms", integer(since(now_ns, life->zombie_ns) / NSEC_PER_MSEC));
+	set(object, "flagged", json_boolean(is_flagged(life)));
+	set(object, "flagged_ns", death ? when(death->flagged_ns) : NULL);
+	set(object, "cause", NULL);
+	set(object, "evidence", NULL);
+	set(object, "remedy", NULL);
+	set(object, "clear_now", NULL);
+	set(object, "parent_waits", life->parent ? view_waits(life->parent->waits) : NULL);
+	set(object, "parent_waits_at_death", death ? view_waits(&death->parent_waits) : NULL);
+	set(object, "sigchld", view_sigchld(life));
+	return object;
+}
+
+/* ---- documents ---- */
+
+struct rows {
+	const struct life **lives;
+	size_t count, room;
+};
+
+static void rows_add(struct rows *rows, const struct life *life)
+{
+	const struct life **bigger;
+
+	if (rows->count == rows->room) {
+		rows->room = rows->room ? rows->room * 2 : 64;
+		bigger = realloc(rows->lives, rows->room * sizeof(const struct life *));
+		if (!bigger)
+			return;
+		rows->lives = bigger;
+	}
+	rows->lives[rows->count++] = life;
+}
+
+static int by_birth(const void *a, const void *b)
+{
+	const struct life *x = *(const struct life *const *)a;
+	const struct life *y = *(const struct life *const *)b;
+
+	if (x->id.start_ns != y->id.start_ns)
+		return x->id.start_ns < y->id.start_ns ? -1 : 1;
+	return x->id.pid < y->id.pid ? -1 : x->id.pid > y->id.pid;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+	const struct life *x = *(const struct life *const *)a;
+	const struct life *y = *(const struct life *const *)b;
+
+	if (x->zombie_ns != y->zombie_ns)
+		return x->zombie_ns < y->zombie_ns ? -1 : 1;
+	return by_birth(a, b);
+}
+
+json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		     const struct viewer *viewer)
+{
+	static const enum queue queues[] = { QUEUE_YOUNG, QUEUE_FLAGGED, QUEUE_AGED };
+	json_t *document = json_object(), *array = json_array();
+	struct rows rows = { 0 };
+	const struct life *life;
+
+	for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
+		DL_FOREACH(core->queues[queues[i]], life)
+			if (filter_life(filter, life) &&
+			    since(now_ns, life->zombie_ns) >= filter->older_ns)
+				rows_add(&rows, life);
+	if (rows.count)
+		qsort(rows.lives, rows.count, sizeof(rows.lives[0]), by_begin);
+	for (size_t i = 0; i < rows.count; i++)
+		json_array_append_new(array, view_zombie(core, rows.lives[i], now_ns, viewer));
+	free(rows.lives);
+	set(document, "time_ns", integer(now_ns));
+	set(document, "zombies", array);
+	return document;
+}
+
+json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		       const struct viewer *viewer)
+{
+	json_t *document = json_object(), *array = json_array();
+	struct rows rows = { 0 };
+	const struct life *life;
+
+	for (life = core->lives; life; life = life->hh.next)
+		if ((life->state != LT_REAPED || filter->all) && filter_life(filter, life) &&
+		    since(now_ns, life->id.start_ns) >= filter->older_ns)
+			rows_add(&rows, life);
+	if (rows.count)
+		qsort(rows.lives, rows.count, sizeof(rows.lives[0]), by_birth);
+	for (size_t i = 0; i < rows.count; i++)
+		json_array_append_new(array, view_life(core, rows.lives[i], viewer));
+	free(rows.lives);
+	set(document, "time_ns", integer(now_ns));
+	set(document, "processes", array);
+	return document;
+}
+
+/* The kernel's kinds by name, with what the array counts. */
+static json_t *view_kinds(const __u64 counts[LT_KERNEL_KINDS], bool all)
+{
+	json_t *object = json_object();
+
+	for (unsigned kind = 0; kind < LT_KERNEL_KINDS; kind++)
+		if (core_kind_name(kind) && (all || counts[kind]))
+			set(object, core_kind_name(kind), integer(counts[kind]));
+	return object;
+}
+
+static json_t *view_hooks(const struct core *core)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < HOOKS_MAX && core->hooks[i].what; i++)
+		set(object, core->hooks[i].what, text(core->hooks[i].value));
+	return object;
+}
+
+json_t *view_status(const struct core *core, uint64_t now_ns)
+{
+	struct core_totals totals = core_totals(core);
+	json_t *object = json_object();
+
+	set(object, "version", json_string(LIFETRACE_VERSION));
+	set(object, "time_ns", integer(now_ns));
+	set(object, "uptime_s", integer(since(now_ns, core->start.started_ns) / NSEC_PER_SEC));
+	set(object, "boot_realtime_ns", integer(core->start.boot_realtime_ns));
+	set(object, "events", view_kinds(core->sent, true));
+	set(object, "lost", view_kinds(totals.lost, true));
+	set(object, "bad_records", integer(totals.bad_records));
+	set(object, "repairs", integer(totals.repairs));
+	set(object, "refused", integer(totals.refused));
+	set(object, "forks", integer(totals.forks));
+	set(object, "threads", integer(core->sent[LT_THREAD]));
+	set(object, "execs", integer(totals.execs));
+	set(object, "exits", integer(totals.exits));
+	set(object, "reaps", integer(totals.reaps));
+	set(object, "processes", integer(totals.processes));
+	set(object, "zombies", integer(totals.zombies));
+	set(object, "flagged", integer(totals.flagged));
+	set(object, "leaks", integer(totals.leaks));
+	set(object, "memory_bytes", integer(totals.memory_bytes));
+	set(object, "ring_bytes", integer(core->start.ring_bytes));
+	set(object, "hooks", view_hooks(core));
+	return object;
+}
+
+/* ---- lines of tail: what each kind adds ---- */
+
+struct line {
+	const struct core *core;
+	const struct change *change;
+	const struct life *life;
+	const struct viewer *viewer;
+	json_t *object;
+};
+
+static void set_parent(const struct line *line)
+{
+	set(line->object, "parent_id", id_text(line->life->parent_id));
+	set(line->object, "parent_comm", comm_of(line->core, line->life->parent_id));
+}
+
+static void line_FORK(const struct line *line)
+{
+	const struct lt_fork *e = (const void *)line->change->record;
+	bool other = !id_is(e->creator, e->parent);
+
+	set(line->object, "parent_id", id_text(e->parent));
+	set(line->object, "parent_comm", comm_of(line->core, e->parent));
+	set(line->object, "parent_tid", other ? NULL : integer(e->creator_tid));
+	set(line->object, "born_of", other ? id_text(e->creator) : NULL);
+	set(line->object, "ns_pid", integer(e->ns_pid));
+	set(line->object, "parent_level_pid", integer(e->parent_level_pid));
+	set(line->object, "clone_flags", text_clone_flags(e->clone_flags));
+	set(line->object, "exit_signal", signal_name(e->exit_signal));
+	set(line->object, "uid", integer(e->uid));
+	set(line->object, "kernel", json_boolean(e->flags & LT_FORK_KERNEL));
+	set_place(line->object, line->life->cgroup);
+	set(line->object, "fork", view_fork_cost());
+}
+
+static void line_EXEC(const struct line *line)
+{
+	const struct lt_exec *e = (const void *)line->change->record;
+
+	set_program(line->object, line->life, line->viewer);
+	set(line->object, "comm_before", text(line->change->comm_before));
+	set(line->object, "exec_ns", when(line->life->exec_ns));
+	set(line->object, "by_tid", integer(e->old_tid));
+	set(line->object, "uid", integer(e->uid));
+}
+
+static void line_EXIT(const struct line *line)
+{
+	set(line->object, "exit", view_exit(line->life));
+	set(line->object, "exited_ns", when(line->life->exited_ns));
+}
+
+static void line_ZOMBIE(const struct line *line)
+{
+	set(line->object, "exit", view_exit(line->life));
+	set(line->object, "zombie_ns", when(line->life->zombie_ns));
+	set_parent(line);
+	set(line->object, "sigchld", view_sigchld(line->life));
+	set(line->object, "tracer",
+	    line->life->kin ? id_text(line->life->kin->tracer) : NULL);
+	set(line->object, "parent_waits",
+	    line->life->death ? view_waits(&line->life->death->parent_waits) : NULL);
+	set(line->object, "inferred", json_boolean(line->life->flags & LT_LIFE_INFERRED));
+}
+
+static void line_FLAGGED(const struct line *line)
+{
+	set(line->object, "zombie_ns", when(line->life->zombie_ns));
+	set(line->object, "flagged_ns", when(line->change->time_ns));
+	set(line->object, "age_ms",
+	    integer(since(line->change->time_ns, line->life->zombie_ns) / NSEC_PER_MSEC));
+	set_parent(line);
+}
+
+static void line_REAP(const struct line *line)
+{
+	struct lt_id by = reaper_of(line->life);
+
+	set(line->object, "reaped_by", id_text(by));
+	set(line->object, "reaped_by_comm", comm_of(line->core, by));
+	set(line->object, "reaped_ns", when(line->life->reaped_ns));
+	set(line->object, "reap_source", view_reap_source(line->life));
+	set(line->object, "inferred", json_boolean(line->life->flags & LT_LIFE_INFERRED));
+}
+
+static void line_AUTOREAP(const struct line *line)
+{
+	set(line->object, "exit", view_exit(line->life));
+	set(line->object, "reaped_ns", when(line->life->reaped_ns));
+	set(line->object, "reap_source", view_reap_source(line->life));
+}
+
+static void line_ORPHAN(const struct line *line)
+{
+	struct lt_id was = line->change->was_parent;
+
+	set(line->object, "was_parent_id", id_text(was));
+	set(line->object, "was_parent_comm", comm_of(line->core, was));
+	set(line->object, "adopted_by", id_text(line->life->parent_id));
+	set(line->object, "adopted_by_comm", comm_of(line->core, line->life->parent_id));
+}
+
+static void line_STOP(const struct line *line)
+{
+	const struct lt_stop *e = (const void *)line->change->record;
+	bool told = e && e->hdr.kind == LT_STOP;
+
+	set(line->object, "signal", told ? signal_name((int)e->signal) : NULL);
+	set(line->object, "seen_by_parent", told ? json_boolean(e->flags & LT_STOP_SEEN) : NULL);
+}
+
+static void line_CONTINUE(const struct line *line)
+{
+	(void)line;
+}
+
+static void line_WAIT(const struct line *line)
+{
+	const struct lt_wait *e = (const void *)line->change->record;
+
+	set(line->object, "waits", view_waits(&e->waits));
+}
+
+static void line_LEAK_OPEN(const struct line *line)
+{
+	const struct life *child;
+	uint64_t oldest_ns = line->change->time_ns;
+
+	DL_FOREACH2(line->life->children, child, sibling_next)
+		if (child->state == LT_ZOMBIE && child->zombie_ns < oldest_ns)
+			oldest_ns = child->zombie_ns;
+	set(line->object, "since_ns", when(line->life->leak ? line->life->leak->since_ns : 0));
+	set(line->object, "zombies", integer(line->life->zombies));
+	set(line->object, "flagged", integer(line->life->leak ? line->life->leak->flagged : 0));
+	set(line->object, "oldest_ms",
+	    integer(since(line->change->time_ns, oldest_ns) / NSEC_PER_MSEC));
+	set(line->object, "unit", line->life->cgroup ? text(line->life->cgroup->unit) : NULL);
+	set(line->object, "container",
+	    line->life->cgroup ? text(line->life->cgroup->container) : NULL);
+	set(line->object, "reason", text(line->change->reason));
+}
+
+static void line_LEAK_CLOSE(const struct line *line)
+{
+	line_LEAK_OPEN(line);
+}
+
+static void line_LOST(const struct line *line)
+{
+	const struct lt_counts *e = (const void *)line->change->record;
+
+	set(line->object, "lost", view_kinds(e->count, false));
+}
+
+json_t *view_change(const struct core *core, const struct change *change,
+		    const struct viewer *viewer)
+{
+	static void (*const more[CHANGE_KINDS])(const struct line *) = {
+#define X(NAME, name) [CHANGE_##NAME] = line_##NAME,
+		LT_CHANGES(X)
+#undef X
+	};
+	const struct life *life = change->life;
+	struct line line = { core, change, life, viewer, json_object() };
+
+	set(line.object, "time_ns", integer(change->time_ns));
+	set(line.object, "kind", json_string(change_names[change->kind]));
+	set(line.object, "id", life ? id_text(life->id) : NULL);
+	set(line.object, "pid", life ? integer(life->id.pid) : NULL);
+	set(line.object, "ppid", life ? integer(life->parent_id.pid) : NULL);
+	set(line.object, "comm", life ? text(life->comm) : NULL);
+	more[change->kind](&line);
+	return line.object;
+}
+
+char *view_text(const json_t *json, size_t *len)
+{
+	size_t size = json_dumpb(json, NULL, 0, JSON_COMPACT);
+	char *buf = size ? malloc(size + 2) : NULL;
+
+	if (!buf)
+		return NULL;
+	json_dumpb(json, buf, size, JSON_COMPACT);
+	buf[size] = '\n';
+	buf[size + 1] = '\0';
+	*len = size + 1;
+	return buf;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Views: the table as JSON (docs/interface.md). Pure; every json_t returned
+ * is a new reference, NULL only without memory.
+ */
+#ifndef LT_VIEW_H
+#define LT_VIEW_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core.h"
+
+/* Who looks: others than root and the group see only their own arguments. */
+struct viewer {
+	bool all;
+	uint32_t uid;
+};
+
+#define FILTER_TEXT_SIZE 256
+
+/* Which rows. All zero lets everything through but kernel threads and the reaped. */
+struct filter {
+	uint64_t pid;
+	uint64_t uid;
+	uint64_t older_ns;
+	uint64_t count; /* tail: end after so many; 0: never */
+	uint32_t kinds; /* 1 << enum change_kind; 0: all */
+	bool has_pid, has_uid, kernel, all;
+	char comm[FILTER_TEXT_SIZE];
+	char unit[FILTER_TEXT_SIZE];
+	char container[FILTER_TEXT_SIZE];
+};
+
+/* The views that a filter can be for. */
+enum view_kind { VIEW_ZOMBIES = 1, VIEW_PROCESSES = 2, VIEW_EVENTS = 4 };
+
+/* One filter: its name is the query parameter and the long option. */
+struct filter_option {
+	const char *name;
+	const char *argument; /* NULL: a flag */
+	const char *help;
+	unsigned views;
+	int (*set)(struct filter *filter, const char *value);
+};
+
+extern const struct filter_option filter_options[];
+extern const size_t filter_option_count;
+
+/*
+ * Sets what one parameter says. Returns 0, -ENOENT for a name that this view
+ * does not know, -EINVAL for a value that is malformed.
+ */
+int filter_set(struct filter *filter, enum view_kind view, const char *name, const char *value);
+bool filter_life(const struct filter *filter, const struct life *life);
+bool filter_change(const struct filter *filter, const struct change *change);
+
+json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		     const struct viewer *viewer);
+json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		       const struct viewer *viewer);
+json_t *view_status(const struct core *core, uint64_t now_ns);
+/* One line of `tail`. */
+json_t *view_change(const struct core *core, const struct change *change,
+		    const struct viewer *viewer);
+
+/* A document's or line's text, newline included; malloced. The one way JSON is printed. */
+char *view_text(const json_t *json, size_t *len);
+
+#endif

@@ -1,0 +1,670 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "daemon.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/core.h"
+#include "core/text.h"
+#include "kernel.h"
+#include "listen.h"
+#include "log.h"
+#include "proc.h"
+#include "server.h"
+
+/* Records between two looks at everything else; clients are served in between. */
+#define DRAIN_BUDGET 4096
+/* A request waits for no more than this of a backlog. */
+#define REFRESH_BUDGET 200000
+
+/*
+ * A reap's last record comes an RCU grace period after it: a pass is judged
+ * only then. After a loss sooner, as then it is the table that is wrong.
+ */
+#define SWEEP_AFTER_NS NSEC_PER_SEC
+#define SWEEP_AFTER_LOSS_NS (300 * NSEC_PER_MSEC)
+
+#define USEC(ns) ((ns) / 1000)
+#define BATCH_ACCURACY_USEC 5000
+#define DUE_ACCURACY_USEC 1000
+#define PASS_ACCURACY_USEC 100000
+
+struct daemon {
+	struct settings *settings;
+	const struct command_line *command_line;
+	sd_event *event;
+	struct core *core;
+	struct kernel *kernel;
+	struct server *server;
+	int listen_fd;
+	sd_event_source *ring, *more, *batch, *due, *pass, *sweep, *lifeline;
+	bool batching;	     /* records gather until the batch timer */
+	bool pass_wanted;    /* records were lost since the pass under way began */
+	bool sweep_pending;
+	struct lt_pass swept; /* the pass that the next sweep judges */
+	uint64_t newest_ns;   /* time of the newest record drained */
+	__u64 lost[LT_KERNEL_KINDS];
+	uint64_t refused_told;
+};
+
+static uint64_t boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* ---- one way in: everything that is known goes through here ---- */
+
+static void fold(void *user, const void *record, size_t len)
+{
+	struct daemon *daemon = user;
+
+	core_apply(daemon->core, record, len);
+	if (daemon->server)
+		server_record(daemon->server, record, len);
+}
+
+static void fold_from_ring(void *user, const void *record, size_t len)
+{
+	struct daemon *daemon = user;
+	const struct lt_hdr *hdr = record;
+
+	if (len >= sizeof(*hdr))
+		daemon->newest_ns = hdr->time_ns;
+	fold(daemon, record, len);
+}
+
+static void on_change(void *user, const struct change *change)
+{
+	struct daemon *daemon = user;
+
+	if (daemon->server)
+		server_change(daemon->server, change);
+}
+
+static void fold_tick(struct daemon *daemon)
+{
+	struct lt_hdr tick = { .size = sizeof(tick), .kind = LT_TICK, .time_ns = boot_ns() };
+
+	fold(daemon, &tick, sizeof(tick));
+}
+
+static void fold_start(struct daemon *daemon)
+{
+	struct timespec real;
+	struct lt_start start = { .hdr = { .size = sizeof(start), .kind = LT_START } };
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	start.hdr.time_ns = start.started_ns = boot_ns();
+	start.boot_realtime_ns = (uint64_t)real.tv_sec * NSEC_PER_SEC + (uint64_t)real.tv_nsec -
+				 start.started_ns;
+	start.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+	start.ring_bytes = daemon->settings->ring_bytes;
+	fold(daemon, &start, sizeof(start));
+}
+
+/* A record and room for its text. */
+union text_record {
+	struct lt_hdr hdr;
+	struct lt_policy policy;
+	struct lt_hook hook;
+	char bytes[LT_RECORD_MAX];
+};
+
+static void fold_text(struct daemon *daemon, union text_record *record, uint16_t kind,
+		      const char *first, const char *second)
+{
+	size_t at = core_min_size(kind), first_len = strlen(first), second_len = strlen(second);
+	size_t size = (at + first_len + second_len + LT_ALIGN - 1) & ~(size_t)(LT_ALIGN - 1);
+
+	memcpy(record->bytes + at, first, first_len);
+	memcpy(record->bytes + at + first_len, second, second_len);
+	record->hdr.kind = kind;
+	record->hdr.size = (uint32_t)size;
+	record->hdr.time_ns = boot_ns();
+	fold(daemon, record, size);
+}
+
+static void fold_policy(struct daemon *daemon)
+{
+	const struct settings *settings = daemon->settings;
+	union text_record record = { 0 };
+
+	record.policy.zombie_age_ns = settings->zombie_age_ns;
+	record.policy.leak_age_ns = settings->leak_age_ns;
+	record.policy.leak_settle_ns = settings->leak_settle_ns;
+	record.policy.reaped_keep_ns = settings->reaped_keep_ns;
+	record.policy.memory_max_bytes = settings->memory_max_bytes;
+	record.policy.leak_count = (uint32_t)settings->leak_count;
+	record.policy.ignore_comm_len = (uint16_t)strlen(settings->ignore_comm);
+	record.policy.ignore_unit_len = (uint16_t)strlen(settings->ignore_unit);
+	fold_text(daemon, &record, LT_POLICY, settings->ignore_comm, settings->ignore_unit);
+}
+
+static void fold_hooks(struct daemon *daemon)
+{
+	const struct kernel_hook *hooks = kernel_hooks(daemon->kernel);
+
+	for (int i = 0; i < KERNEL_HOOKS; i++) {
+		union text_record record = { 0 };
+
+		record.hook.what_len = (uint32_t)strlen(hooks[i].what);
+		record.hook.value_len = (uint32_t)strlen(hooks[i].value);
+		fold_text(daemon, &record, LT_HOOK, hooks[i].what, hooks[i].value);
+	}
+}
+
+static void fold_counts(struct daemon *daemon)
+{
+	struct lt_counts counts = { .hdr = { .size = sizeof(counts), .kind = LT_COUNTS } };
+	__u64 lost[LT_KERNEL_KINDS];
+
+	counts.hdr.time_ns = boot_ns();
+	kernel_counts(daemon->kernel, counts.count, lost);
+	fold(daemon, &counts, sizeof(counts));
+}
+
+/* ---- what only /proc knows ---- */
+
+struct want {
+	struct lt_id id;
+	struct lt_cgroup_id cgroup;
+	uint32_t flags;
+};
+
+/* The core must not change while it is walked: what it wants is noted first. */
+struct wants {
+	struct want *all;
+	size_t count, room;
+};
+
+static void note_want(void *user, struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags)
+{
+	struct wants *wants = user;
+	struct want *bigger;
+
+	if (wants->count == wants->room) {
+		size_t room = wants->room ? wants->room * 2 : 64;
+
+		bigger = realloc(wants->all, room * sizeof(*bigger));
+		if (!bigger) /* the next look will ask again */
+			return;
+		wants->all = bigger;
+		wants->room = room;
+	}
+	wants->all[wants->count++] = (struct want){ id, cgroup, flags };
+}
+
+static void note_unseen(void *user, struct lt_id id)
+{
+	note_want(user, id, (struct lt_cgroup_id){ 0 }, 0);
+}
+
+static void fold_proc(struct daemon *daemon)
+{
+	struct wants wants = { 0 };
+
+	core_each_want(daemon->core, note_want, &wants);
+	for (size_t i = 0; i < wants.count; i++)
+		proc_read(wants.all[i].id, wants.all[i].cgroup, wants.all[i].flags, boot_ns(), fold,
+			  daemon);
+	free(wants.all);
+}
+
+static void fold_unseen(struct daemon *daemon)
+{
+	struct wants wants = { 0 };
+
+	core_each_unseen(daemon->core, note_unseen, &wants);
+	for (size_t i = 0; i < wants.count; i++)
+		proc_scan(wants.all[i].id, boot_ns(), fold, daemon);
+	free(wants.all);
+}
+
+/* ---- time ---- */
+
+static void arm(sd_event_source *source, uint64_t at_ns)
+{
+	sd_event_source_set_time(source, USEC(at_ns));
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* The core's next deadline; rounded up, so that the timer does not come too soon. */
+static void plan_due(struct daemon *daemon)
+{
+	uint64_t due_ns = core_next_due_ns(daemon->core);
+
+	if (due_ns == UINT64_MAX)
+		sd_event_source_set_enabled(daemon->due, SD_EVENT_OFF);
+	else
+		arm(daemon->due, due_ns + 999);
+}
+
+/* ---- losses ---- */
+
+static void want_pass(struct daemon *daemon)
+{
+	daemon->pass_wanted = true;
+	if (!daemon->sweep_pending)
+		arm(daemon->pass, boot_ns());
+}
+
+static void look_for_losses(struct daemon *daemon)
+{
+	struct lt_counts news = { .hdr = { .size = sizeof(news), .kind = LT_LOST } };
+	__u64 sent[LT_KERNEL_KINDS], lost[LT_KERNEL_KINDS], sum = 0;
+
+	kernel_counts(daemon->kernel, sent, lost);
+	for (int i = 0; i < LT_KERNEL_KINDS; i++) {
+		news.count[i] = lost[i] - daemon->lost[i];
+		sum += news.count[i];
+	}
+	if (!sum)
+		return;
+	memcpy(daemon->lost, lost, sizeof(lost));
+	news.hdr.time_ns = boot_ns();
+	fold(daemon, &news, sizeof(news));
+	want_pass(daemon);
+}
+
+/* ---- the ring ---- */
+
+/*
+ * The ring wakes us when a record comes into it while it is empty. Then records
+ * gather for a moment, and all are read at once: under load, one wake-up a
+ * batch instead of one a record. A ring that is a quarter full wakes us again.
+ */
+static size_t drain(struct daemon *daemon, size_t budget)
+{
+	size_t count = kernel_drain(daemon->kernel, fold_from_ring, daemon, budget);
+
+	look_for_losses(daemon);
+	plan_due(daemon);
+	return count;
+}
+
+static void drain_batch(struct daemon *daemon)
+{
+	bool more = drain(daemon, DRAIN_BUDGET) == DRAIN_BUDGET;
+
+	sd_event_source_set_enabled(daemon->more, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	daemon->batching = more;
+}
+
+static int on_more(sd_event_source *source, void *user)
+{
+	(void)source;
+	drain_batch(user);
+	return 0;
+}
+
+static int on_batch(sd_event_source *source, uint64_t usec, void *user)
+{
+	(void)source;
+	(void)usec;
+	drain_batch(user);
+	return 0;
+}
+
+static int on_ring(sd_event_source *source, int fd, uint32_t events, void *user)
+{
+	struct daemon *daemon = user;
+	const struct settings *settings = daemon->settings;
+	uint64_t batch_ns = settings->batch_ns < settings->zombie_age_ns ? settings->batch_ns :
+									   settings->zombie_age_ns;
+
+	(void)source;
+	(void)fd;
+	(void)events;
+	if (daemon->batching || !batch_ns) {
+		drain_batch(daemon);
+		return 0;
+	}
+	daemon->batching = true;
+	arm(daemon->batch, boot_ns() + batch_ns);
+	return 0;
+}
+
+static int on_due(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct daemon *daemon = user;
+
+	(void)source;
+	(void)usec;
+	/* what the ring holds was before now: a zombie may be reaped already */
+	drain(daemon, REFRESH_BUDGET);
+	fold_tick(daemon);
+	plan_due(daemon);
+	return 0;
+}
+
+/* ---- passes of the iterator ---- */
+
+static void pass(struct daemon *daemon, bool seed)
+{
+	struct lt_pass record = { .hdr = { .size = sizeof(record), .kind = LT_PASS_BEGIN },
+				  .seed = seed };
+	bool after_loss = daemon->pass_wanted;
+	int err;
+
+	daemon->pass_wanted = false;
+	record.hdr.time_ns = record.begin_ns = boot_ns();
+	fold(daemon, &record, sizeof(record));
+	err = kernel_scan(daemon->kernel, fold, daemon);
+	fold_unseen(daemon);
+	record.hdr.kind = LT_PASS_END;
+	record.hdr.time_ns = boot_ns();
+	fold(daemon, &record, sizeof(record));
+	fold_proc(daemon);
+	plan_due(daemon);
+	if (err) { /* half a pass proves nothing */
+		log_warn("the task iterator failed: %s", strerror(-err));
+		arm(daemon->pass, boot_ns() + daemon->settings->repair_interval_ns);
+		return;
+	}
+	daemon->swept = record;
+	daemon->sweep_pending = true;
+	arm(daemon->sweep,
+	    record.hdr.time_ns + (after_loss || seed ? SWEEP_AFTER_LOSS_NS : SWEEP_AFTER_NS));
+}
+
+static int on_pass(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct daemon *daemon = user;
+
+	(void)source;
+	(void)usec;
+	if (daemon->sweep_pending) /* one at a time; the sweep plans the next */
+		return 0;
+	drain(daemon, REFRESH_BUDGET);
+	pass(daemon, false);
+	return 0;
+}
+
+static void tell_refused(struct daemon *daemon)
+{
+	uint64_t refused = core_totals(daemon->core).refused;
+
+	if (refused == daemon->refused_told)
+		return;
+	log_warn("the table is full: %" PRIu64 " processes not taken in; raise memory_max",
+		 refused - daemon->refused_told);
+	daemon->refused_told = refused;
+}
+
+static int on_sweep(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct daemon *daemon = user;
+	size_t count = drain(daemon, REFRESH_BUDGET);
+	uint64_t next_ns = daemon->swept.begin_ns + daemon->settings->repair_interval_ns;
+
+	(void)source;
+	(void)usec;
+	/* a ring that never empties is drained past the pass by what came out of it */
+	if (count == REFRESH_BUDGET && daemon->newest_ns <= daemon->swept.hdr.time_ns) {
+		arm(daemon->sweep, boot_ns());
+		return 0;
+	}
+	daemon->sweep_pending = false;
+	daemon->swept.hdr.kind = LT_SWEEP;
+	daemon->swept.hdr.time_ns = boot_ns();
+	fold(daemon, &daemon->swept, sizeof(daemon->swept));
+	plan_due(daemon);
+	tell_refused(daemon);
+	arm(daemon->pass, daemon->pass_wanted ? boot_ns() : next_ns);
+	return 0;
+}
+
+/* ---- clients ---- */
+
+static void refresh(void *user)
+{
+	struct daemon *daemon = user;
+
+	drain(daemon, REFRESH_BUDGET);
+	fold_counts(daemon);
+	kernel_waits(daemon->kernel, fold, daemon);
+	fold_proc(daemon);
+	fold_tick(daemon);
+	plan_due(daemon);
+}
+
+/* ---- signals, lifeline ---- */
+
+int daemon_settings(struct settings *settings, struct invocation *invocation,
+		    const struct command_line *command_line)
+{
+	char error[SETTINGS_ERROR_SIZE];
+	int err;
+
+	/* the command line says where the file is, and wins over it */
+	settings_defaults(settings);
+	err = settings_parse(settings, invocation, command_line->argc, command_line->argv, error);
+	if (!err && invocation->config) {
+		settings_defaults(settings);
+		err = settings_load(settings, invocation->config, error);
+		if (!err)
+			err = settings_parse(settings, invocation, command_line->argc,
+					     command_line->argv, error);
+	}
+	if (err)
+		log_error("%s", error);
+	return err;
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *user)
+{
+	struct daemon *daemon = user;
+	struct invocation invocation;
+	struct settings fresh;
+	const char *stays;
+
+	(void)source;
+	(void)info;
+	if (daemon_settings(&fresh, &invocation, daemon->command_line)) {
+		log_warn("the settings stay as they were");
+		return 0;
+	}
+	stays = settings_reload(daemon->settings, &fresh);
+	if (stays)
+		log_warn("%s needs a restart; it stays as it was", stays);
+	fold_policy(daemon);
+	plan_due(daemon);
+	log_info("settings reloaded");
+	return 0;
+}
+
+static int on_lifeline(sd_event_source *source, int fd, uint32_t events, void *user)
+{
+	char byte;
+
+	(void)events;
+	(void)user;
+	if (read(fd, &byte, 1) > 0)
+		return 0;
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static int add_signals(struct daemon *daemon)
+{
+	sigset_t mask;
+	int err;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &mask, NULL))
+		return -errno;
+	err = sd_event_add_signal(daemon->event, NULL, SIGTERM, NULL, NULL);
+	if (err >= 0)
+		err = sd_event_add_signal(daemon->event, NULL, SIGINT, NULL, NULL);
+	if (err >= 0)
+		err = sd_event_add_signal(daemon->event, NULL, SIGHUP, on_reload, daemon);
+	return err;
+}
+
+/* ---- opening and closing ---- */
+
+static int add_timer(struct daemon *daemon, sd_event_source **source, uint64_t accuracy_usec,
+		     sd_event_time_handler_t fn)
+{
+	int err = sd_event_add_time(daemon->event, source, CLOCK_BOOTTIME, 0, accuracy_usec, fn,
+				    daemon);
+
+	if (err >= 0)
+		err = sd_event_source_set_enabled(*source, SD_EVENT_OFF);
+	return err;
+}
+
+static int add_sources(struct daemon *daemon, const struct invocation *invocation)
+{
+	int err = add_timer(daemon, &daemon->batch, BATCH_ACCURACY_USEC, on_batch);
+
+	if (err >= 0)
+		err = add_timer(daemon, &daemon->due, DUE_ACCURACY_USEC, on_due);
+	if (err >= 0)
+		err = add_timer(daemon, &daemon->pass, PASS_ACCURACY_USEC, on_pass);
+	if (err >= 0)
+		err = add_timer(daemon, &daemon->sweep, PASS_ACCURACY_USEC, on_sweep);
+	if (err >= 0)
+		err = sd_event_add_defer(daemon->event, &daemon->more, on_more, daemon);
+	if (err >= 0)
+		err = sd_event_source_set_enabled(daemon->more, SD_EVENT_OFF);
+	if (err >= 0)
+		err = sd_event_add_io(daemon->event, &daemon->ring, kernel_ring_fd(daemon->kernel),
+				      EPOLLIN | EPOLLET, on_ring, daemon);
+	if (err >= 0 && invocation->lifeline >= 0)
+		err = sd_event_add_io(daemon->event, &daemon->lifeline, invocation->lifeline,
+				      EPOLLIN, on_lifeline, daemon);
+	return err;
+}
+
+static int open_socket(struct daemon *daemon)
+{
+	const char *path = daemon->settings->socket;
+	pid_t holder;
+	int fd = listen_on(path, &holder);
+
+	if (fd == -EADDRINUSE)
+		log_error("another lifetraced, pid %d, holds %s", holder, path);
+	else if (fd == -EEXIST)
+		log_error("%s is in the way: it is no socket", path);
+	else if (fd < 0)
+		log_error("cannot listen on %s: %s", path, strerror(-fd));
+	daemon->listen_fd = fd < 0 ? -1 : fd;
+	return fd < 0 ? fd : 0;
+}
+
+static int open_kernel(struct daemon *daemon)
+{
+	struct kernel_options options = { .ring_bytes = daemon->settings->ring_bytes,
+					  .btf = daemon->settings->btf };
+	int err = kernel_open(&daemon->kernel, &options);
+
+	if (err)
+		log_error("cannot observe this kernel: %s", kernel_error());
+	return err;
+}
+
+static int open_server(struct daemon *daemon)
+{
+	struct server_context context = { .core = daemon->core, .refresh = refresh,
+					  .user = daemon };
+	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->settings,
+			     &context);
+
+	if (err)
+		log_error("cannot serve clients: %s", strerror(-err));
+	return err;
+}
+
+/* Events gather in the ring from before the first pass: nothing falls between. */
+static void seed(struct daemon *daemon)
+{
+	fold_start(daemon);
+	fold_policy(daemon);
+	fold_hooks(daemon);
+	proc_cgroups(boot_ns(), fold, daemon);
+	pass(daemon, true);
+	drain(daemon, REFRESH_BUDGET);
+	/* the ring may have been filling since before it was watched */
+	sd_event_source_set_enabled(daemon->more, SD_EVENT_ONESHOT);
+}
+
+static int daemon_open(struct daemon *daemon, const struct invocation *invocation)
+{
+	int err = sd_event_new(&daemon->event);
+
+	daemon->core = core_new(on_change, daemon);
+	if (err < 0 || !daemon->core) {
+		log_error("out of memory");
+		return -ENOMEM;
+	}
+	err = open_socket(daemon);
+	if (!err)
+		err = open_kernel(daemon);
+	if (err)
+		return err;
+	err = add_signals(daemon);
+	if (err >= 0)
+		err = add_sources(daemon, invocation);
+	if (err < 0) {
+		log_error("cannot set up the event loop: %s", strerror(-err));
+		return err;
+	}
+	seed(daemon);
+	return open_server(daemon);
+}
+
+static void daemon_close(struct daemon *daemon)
+{
+	sd_event_source *sources[] = { daemon->ring, daemon->more,  daemon->batch,   daemon->due,
+				       daemon->pass, daemon->sweep, daemon->lifeline };
+
+	server_free(daemon->server);
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
+		sd_event_source_unref(sources[i]);
+	kernel_close(daemon->kernel);
+	core_free(daemon->core);
+	sd_event_unref(daemon->event);
+	if (daemon->listen_fd >= 0) {
+		unlink(daemon->settings->socket);
+		close(daemon->listen_fd);
+	}
+}
+
+static void tell_ready(const struct invocation *invocation)
+{
+	sd_notify(0, "READY=1");
+	if (invocation->lifeline >= 0 && write(invocation->lifeline, "ready\n", 6) < 0)
+		log_warn("whoever started this daemon does not listen");
+}
+
+int daemon_run(struct settings *settings, const struct invocation *invocation,
+	       const struct command_line *command_line)
+{
+	struct daemon daemon = { .settings = settings,
+				 .command_line = command_line,
+				 .listen_fd = -1 };
+	int status = 1;
+
+	if (!daemon_open(&daemon, invocation)) {
+		tell_ready(invocation);
+		status = sd_event_loop(daemon.event) < 0;
+	}
+	daemon_close(&daemon);
+	return status;
+}

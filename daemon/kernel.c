@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lifetrace.skel.h"
+#include "release.skel.h"
+
+struct kernel {
+	struct lifetrace_bpf *tracepoints;
+	struct release_bpf *release; /* NULL where the kernel allows it not */
+	struct ring_buffer *ring;
+	const struct lt_counters *counters; /* one per CPU */
+	size_t counters_size;
+	int cpus;
+	struct kernel_hook hooks[KERNEL_HOOKS];
+	record_fn fn; /* of the drain under way */
+	void *user;
+	size_t drained, budget;
+};
+
+/* ---- what libbpf says, kept in case loading fails ---- */
+
+static char messages[4096];
+static char error_text[8192];
+
+static int keep_message(enum libbpf_print_level level, const char *format, va_list args)
+{
+	size_t used = strlen(messages);
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	if (used > sizeof(messages) - 256) { /* the newest are the ones that tell */
+		memmove(messages, messages + sizeof(messages) / 2, sizeof(messages) / 2);
+		used = strlen(messages);
+	}
+	vsnprintf(messages + used, sizeof(messages) - used, format, args);
+	return 0;
+}
+
+const char *kernel_error(void)
+{
+	return error_text;
+}
+
+static int fail(int err, const char *what)
+{
+	snprintf(error_text, sizeof(error_text), "%s: %s%s%s", what, strerror(-err),
+		 *messages ? "\n" : "", messages);
+	return err;
+}
+
+/* ---- what this kernel offers, by its BTF ---- */
+
+struct offers {
+	bool group_dead;
+	bool release_task;
+};
+
+/* Arguments of a tracepoint, its own context not counted; -1: no such one. */
+static int tracepoint_args(const struct btf *btf, const char *name)
+{
+	const struct btf_type *type;
+	char typedef_name[64];
+	int id;
+
+	snprintf(typedef_name, sizeof(typedef_name), "btf_trace_%s", name);
+	id = btf__find_by_name_kind(btf, typedef_name, BTF_KIND_TYPEDEF);
+	if (id < 0)
+		return -1;
+	type = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type); /* pointer */
+	type = btf__type_by_id(btf, type->type);
+	return btf_vlen(type) - 1;
+}
+
+static int find_offers(struct offers *offers, const char *path)
+{
+	struct btf *btf = path ? btf__parse(path, NULL) : btf__load_vmlinux_btf();
+	int err = libbpf_get_error(btf);
+
+	if (err)
+		return fail(err, path ? path : "the kernel's BTF (/sys/kernel/btf/vmlinux)");
+	offers->group_dead = tracepoint_args(btf, "sched_process_exit") >= 2;
+	offers->release_task = btf__find_by_name_kind(btf, "release_task", BTF_KIND_FUNC) > 0;
+	btf__free(btf);
+	return 0;
+}
+
+/* ---- loading ---- */
+
+/* Before 5.11 maps were charged to this limit. */
+static void raise_memlock(void)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (!setrlimit(RLIMIT_MEMLOCK, &limit))
+		return;
+	if (!getrlimit(RLIMIT_MEMLOCK, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+	}
+}
+
+static __u64 wake_bytes(const struct kernel_options *options)
+{
+	return options->ring_bytes / 4;
+}
+
+static int load_tracepoints(struct kernel *kernel, const struct kernel_options *options,
+			    const struct offers *offers, const struct bpf_object_open_opts *opts)
+{
+	struct lifetrace_bpf *skel = lifetrace_bpf__open_opts(opts);
+	int err;
+
+	if (!skel)
+		return fail(-errno, "cannot open the BPF programs");
+	kernel->tracepoints = skel;
+	skel->rodata->lt_has_group_dead = offers->group_dead;
+	skel->rodata->lt_wake_bytes = wake_bytes(options);
+	err = bpf_map__set_max_entries(skel->maps.lt_ring, (__u32)options->ring_bytes);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.lt_counters, (__u32)kernel->cpus);
+	if (err)
+		return fail(err, "cannot size the BPF maps");
+	err = lifetrace_bpf__load(skel);
+	if (err)
+		return fail(err, "the kernel refuses the BPF programs");
+	return 0;
+}
+
+static int map_counters(struct kernel *kernel)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = (size_t)kernel->cpus * sizeof(struct lt_counters);
+	void *memory;
+
+	kernel->counters_size = (size + page - 1) / page * page;
+	memory = mmap(NULL, kernel->counters_size, PROT_READ, MAP_SHARED,
+		      bpf_map__fd(kernel->tracepoints->maps.lt_counters), 0);
+	if (memory == MAP_FAILED)
+		return fail(-errno, "cannot map the counters");
+	kernel->counters = memory;
+	return 0;
+}
+
+static int on_ring_record(void *context, void *record, size_t len)
+{
+	struct kernel *kernel = context;
+
+	kernel->fn(kernel->user, record, len);
+	/* the position is past this record already: stopping here loses nothing */
+	return ++kernel->drained >= kernel->budget ? -EAGAIN : 0;
+}
+
+static int open_ring(struct kernel *kernel)
+{
+	kernel->ring = ring_buffer__new(bpf_map__fd(kernel->tracepoints->maps.lt_ring),
+					on_ring_record, kernel, NULL);
+	return kernel->ring ? 0 : fail(-errno, "cannot map the ring");
+}
+
+/* ---- exact reaps, where they can be had ---- */
+
+static struct release_bpf *open_release(struct kernel *kernel, const struct bpf_object_open_opts *opts,
+					const struct kernel_options *options)
+{
+	struct release_bpf *skel = release_bpf__open_opts(opts);
+	struct lifetrace_bpf *from = kernel->tracepoints;
+
+	if (!skel)
+		return NULL;
+	skel->rodata->lt_wake_bytes = wake_bytes(options);
+	if (bpf_map__reuse_fd(skel->maps.lt_ring, bpf_map__fd(from->maps.lt_ring)) ||
+	    bpf_map__reuse_fd(skel->maps.lt_counters, bpf_map__fd(from->maps.lt_counters))) {
+		release_bpf__destroy(skel);
+		return NULL;
+	}
+	return skel;
+}
+
+/*
+ * No BTF tells what a lockdown forbids: the better hook is tried, then the
+ * other. Returns whether it took.
+ */
+static bool try_release(struct kernel *kernel, const struct bpf_object_open_opts *opts,
+			const struct kernel_options *options, bool fentry)
+{
+	struct release_bpf *skel = open_release(kernel, opts, options);
+
+	if (!skel)
+		return false;
+	bpf_program__set_autoload(skel->progs.on_release_fentry, fentry);
+	bpf_program__set_autoload(skel->progs.on_release_kprobe, !fentry);
+	if (release_bpf__load(skel) || release_bpf__attach(skel)) {
+		release_bpf__destroy(skel);
+		return false;
+	}
+	kernel->release = skel;
+	return true;
+}
+
+static const char *attach_release(struct kernel *kernel, const struct bpf_object_open_opts *opts,
+				  const struct kernel_options *options,
+				  const struct offers *offers)
+{
+	if (offers->release_task && try_release(kernel, opts, options, true))
+		return "fentry/release_task";
+	if (try_release(kernel, opts, options, false))
+		return "kprobe/release_task";
+	return "tp_btf/sched_process_free";
+}
+
+/* ---- opening and closing ---- */
+
+static void name_hooks(struct kernel *kernel, const struct offers *offers, const char *reap)
+{
+	const struct kernel_hook hooks[KERNEL_HOOKS] = {
+		{ "birth", "tp_btf/task_newtask" },
+		{ "exec", "tp_btf/sched_process_exec" },
+		{ "exit", "" },
+		{ "zombie", "tp_btf/signal_generate" },
+		{ "reap", "" },
+		{ "wait", "tp_btf/sched_process_wait" },
+		{ "wait_results", "off: not observed by this version" },
+		{ "cow", "off: not observed by this version" },
+	};
+
+	memcpy(kernel->hooks, hooks, sizeof(hooks));
+	strcpy(kernel->hooks[2].value,
+	       offers->group_dead ? "tp_btf/sched_process_exit (group_dead)" :
+				    "tp_btf/sched_process_exit (signal->live)");
+	snprintf(kernel->hooks[4].value, sizeof(kernel->hooks[4].value), "%s", reap);
+}
+
+static int open_all(struct kernel *kernel, const struct kernel_options *options)
+{
+	const char *path = options->btf && *options->btf ? options->btf : NULL;
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
+	struct offers offers = { 0 };
+	int err;
+
+	kernel->cpus = libbpf_num_possible_cpus();
+	if (kernel->cpus < 1)
+		return fail(kernel->cpus, "cannot count the CPUs");
+	err = find_offers(&offers, path);
+	if (!err)
+		err = load_tracepoints(kernel, options, &offers, &opts);
+	if (!err)
+		err = map_counters(kernel);
+	if (!err)
+		err = open_ring(kernel);
+	if (err)
+		return err;
+	err = lifetrace_bpf__attach(kernel->tracepoints);
+	if (err)
+		return fail(err, "the kernel refuses to attach a BPF program");
+	name_hooks(kernel, &offers, attach_release(kernel, &opts, options, &offers));
+	malloc_trim(0); /* the kernel's BTF was parsed: some megabytes */
+	return 0;
+}
+
+int kernel_open(struct kernel **kernel, const struct kernel_options *options)
+{
+	struct kernel *k = calloc(1, sizeof(*k));
+	int err;
+
+	*kernel = NULL;
+	*messages = '\0';
+	libbpf_set_print(keep_message);
+	if (!k)
+		return fail(-ENOMEM, "opening the kernel side");
+	raise_memlock();
+	err = open_all(k, options);
+	if (err) {
+		kernel_close(k);
+		return err;
+	}
+	*kernel = k;
+	return 0;
+}
+
+void kernel_close(struct kernel *kernel)
+{
+	if (!kernel)
+		return;
+	ring_buffer__free(kernel->ring);
+	if (kernel->counters)
+		munmap((void *)kernel->counters, kernel->counters_size);
+	release_bpf__destroy(kernel->release);
+	lifetrace_bpf__destroy(kernel->tracepoints);
+	free(kernel);
+}
+
+const struct kernel_hook *kernel_hooks(const struct kernel *kernel)
+{
+	return kernel->hooks;
+}
+
+/* ---- reading ---- */
+
+int kernel_ring_fd(const struct kernel *kernel)
+{
+	return bpf_map__fd(kernel->tracepoints->maps.lt_ring);
+}
+
+size_t kernel_drain(struct kernel *kernel, record_fn fn, void *user, size_t budget)
+{
+	kernel->fn = fn;
+	kernel->user = user;
+	kernel->budget = budget;
+	kernel->drained = 0;
+	ring_buffer__consume(kernel->ring);
+	return kernel->drained;
+}
+
+/* The iterator's records are all of one size; a read can end within one. */
+static int read_scans(int fd, record_fn fn, void *user)
+{
+	static struct lt_life records[64];
+	size_t have = 0, done;
+	ssize_t got;
+
+	while ((got = read(fd, (char *)records + have, sizeof(records) - have)) != 0) {
+		if (got < 0) {
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			return -errno;
+		}
+		have += (size_t)got;
+		for (done = 0; (done + 1) * sizeof(records[0]) <= have; done++)
+			fn(user, &records[done], sizeof(records[0]));
+		have -= done * sizeof(records[0]);
+		memmove(records, &records[done], have);
+	}
+	return 0;
+}
+
+int kernel_scan(struct kernel *kernel, record_fn fn, void *user)
+{
+	/* a zombie's begin is reckoned from when this thread last came to run: now */
+	const struct timespec moment = { .tv_nsec = 1 };
+	int fd, err;
+
+	fd = bpf_iter_create(bpf_link__fd(kernel->tracepoints->links.on_scan));
+	if (fd < 0)
+		return -errno;
+	nanosleep(&moment, NULL);
+	err = read_scans(fd, fn, user);
+	close(fd);
+	return err;
+}
+
+void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
+		   __u64 lost[LT_KERNEL_KINDS])
+{
+	for (int kind = 0; kind < LT_KERNEL_KINDS; kind++) {
+		sent[kind] = lost[kind] = 0;
+		for (int cpu = 0; cpu < kernel->cpus; cpu++) {
+			sent[kind] += kernel->counters[cpu].sent[kind];
+			lost[kind] += kernel->counters[cpu].lost[kind];
+		}
+	}
+}
+
+void kernel_waits(struct kernel *kernel, record_fn fn, void *user)
+{
+	int fd = bpf_map__fd(kernel->tracepoints->maps.lt_waits);
+	struct lt_wait record = { .hdr = { .size = sizeof(record), .kind = LT_WAITS } };
+	__u32 key, *previous = NULL;
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	record.hdr.time_ns = (__u64)now.tv_sec * 1000000000 + (__u64)now.tv_nsec;
+	while (!bpf_map_get_next_key(fd, previous, &key)) {
+		previous = &key;
+		if (bpf_map_lookup_elem(fd, &key, &record.waits))
+			continue;
+		record.id.pid = key;
+		record.id.start_ns = record.waits.start_ns;
+		fn(user, &record, sizeof(record));
+	}
+}

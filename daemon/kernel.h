@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel side as the daemon sees it: loads and attaches the BPF programs,
+ * drains the ring, runs the iterator, reads the maps. Owns all BPF objects.
+ * Never logs: what went wrong is in kernel_error().
+ */
+#ifndef LT_KERNEL_H
+#define LT_KERNEL_H
+
+#include <stdbool.h>
+
+#include "event.h"
+#include "source.h"
+
+struct kernel;
+
+struct kernel_options {
+	uint64_t ring_bytes; /* a power of two, at least a page */
+	const char *btf;     /* a file instead of /sys/kernel/btf/vmlinux; NULL or "" */
+};
+
+/* One need and the kernel hook that serves it, or "off: REASON". */
+struct kernel_hook {
+	const char *what;
+	char value[128];
+};
+
+#define KERNEL_HOOKS 8
+
+/*
+ * Loads and attaches. On return 0 events are gathering in the ring. Otherwise
+ * -errno and *kernel is NULL; kernel_error() says why, in words.
+ */
+int kernel_open(struct kernel **kernel, const struct kernel_options *options);
+void kernel_close(struct kernel *kernel);
+const char *kernel_error(void);
+
+const struct kernel_hook *kernel_hooks(const struct kernel *kernel);
+
+/* Readable (edge-triggered) when the ring was empty, and when it fills fast. */
+int kernel_ring_fd(const struct kernel *kernel);
+
+/*
+ * Hands over at most budget records. Returns how many; fewer than budget: the
+ * ring was empty.
+ */
+size_t kernel_drain(struct kernel *kernel, record_fn fn, void *user, size_t budget);
+
+/* One pass over all processes: an LT_SCAN record each. Returns 0 or -errno. */
+int kernel_scan(struct kernel *kernel, record_fn fn, void *user);
+
+/* What the kernel side has sent and lost so far, by kind. No system call. */
+void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
+		   __u64 lost[LT_KERNEL_KINDS]);
+
+/* Calls fn with an LT_WAITS record for each process that ever waited and lives. */
+void kernel_waits(struct kernel *kernel, record_fn fn, void *user);
+
+#endif

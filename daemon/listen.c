@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 128
+
+static int make_directories(char *path)
+{
+	for (char *p = path + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
+}
+
+/* Two daemons that start at once take turns: the directory is their lock. */
+static int lock_directory(const char *path)
+{
+	char copy[sizeof(((struct sockaddr_un *)0)->sun_path)], *dir;
+	int fd, err;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	dir = dirname(copy);
+	err = make_directories(dir);
+	if (err)
+		return err;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static pid_t peer_of(int fd)
+{
+	struct ucred cred = { 0 };
+	socklen_t len = sizeof(cred);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	return cred.pid;
+}
+
+/* Removes a socket that nobody listens on. */
+static int clear_path(const struct sockaddr_un *address, pid_t *holder)
+{
+	struct stat stat;
+	int fd, err;
+
+	if (lstat(address->sun_path, &stat))
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(stat.st_mode))
+		return -EEXIST;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	err = connect(fd, (const struct sockaddr *)address, sizeof(*address)) ? -errno : 0;
+	if (!err)
+		*holder = peer_of(fd);
+	close(fd);
+	if (err == -ECONNREFUSED)
+		return unlink(address->sun_path) && errno != ENOENT ? -errno : 0;
+	return err && err != -EAGAIN ? err : -EADDRINUSE; /* EAGAIN: its queue is full */
+}
+
+static int bind_and_listen(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	if (!bind(fd, (const struct sockaddr *)address, sizeof(*address)) &&
+	    !chmod(address->sun_path, 0666) && !listen(fd, BACKLOG))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int listen_on(const char *path, pid_t *holder)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int lock, err;
+
+	*holder = 0;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	lock = lock_directory(path);
+	if (lock < 0)
+		return lock;
+	err = clear_path(&address, holder);
+	if (!err)
+		err = bind_and_listen(&address);
+	close(lock);
+	return err;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The unix socket that clients find the daemon by; exactly one daemon has it. */
+#ifndef LT_LISTEN_H
+#define LT_LISTEN_H
+
+#include <sys/types.h>
+
+/*
+ * Makes its directory, takes over a socket that nobody listens on, and
+ * listens. Returns the descriptor or -errno; -EADDRINUSE with *holder set to
+ * the pid of the daemon that has it, -EEXIST if something else is in its place.
+ */
+int listen_on(const char *path, pid_t *holder);
+
+#endif

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <mntent.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- one process ---- */
+
+/* At most size bytes; returns how many there were to read, or -errno. */
+static ssize_t read_file(int dir, const char *name, char *buf, size_t size)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	size_t used = 0;
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	while (used < size && (got = read(fd, buf + used, size - used)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			got = -errno;
+			close(fd);
+			return got;
+		}
+		used += (size_t)got;
+	}
+	close(fd);
+	return (ssize_t)used;
+}
+
+struct stat_line {
+	char comm[LT_COMM_LEN];
+	char state;
+	uint64_t start_ticks, threads;
+};
+
+/*
+ * proc_pid_stat(5). The name in parentheses can hold anything, so the fields
+ * are counted from the last parenthesis: 3 state, 20 threads, 22 start.
+ */
+static bool read_stat(int dir, struct stat_line *line)
+{
+	char stat[1024], *open, *close;
+	ssize_t len = read_file(dir, "stat", stat, sizeof(stat) - 1);
+
+	if (len <= 0)
+		return false;
+	stat[len] = '\0';
+	open = strchr(stat, '(');
+	close = strrchr(stat, ')');
+	if (!open || !close || close < open)
+		return false;
+	*close = '\0';
+	snprintf(line->comm, sizeof(line->comm), "%s", open + 1);
+	return sscanf(close + 1,
+		      " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %" SCNu64
+		      " %*d %" SCNu64,
+		      &line->state, &line->threads, &line->start_ticks) == 3;
+}
+
+/* start_boottime, as the clock's ticks count it. */
+static bool is_same_process(const struct stat_line *line, struct lt_id id)
+{
+	uint64_t tick_ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+
+	return line->start_ticks == id.start_ns / tick_ns;
+}
+
+/* The process's directory, if it still is the process. */
+static int open_process(struct lt_id id, struct stat_line *line)
+{
+	char path[32];
+	int dir;
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu64, (uint64_t)id.pid);
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return -1;
+	if (read_stat(dir, line) && is_same_process(line, id))
+		return dir;
+	close(dir);
+	return -1;
+}
+
+union record {
+	struct lt_hdr hdr;
+	struct lt_proc proc;
+	struct lt_cgroup cgroup;
+	struct lt_life life;
+	char bytes[LT_RECORD_MAX];
+};
+
+static void send(union record *record, size_t len, record_fn fn, void *user)
+{
+	size_t padded = (len + LT_ALIGN - 1) & ~(size_t)(LT_ALIGN - 1);
+
+	memset(record->bytes + len, 0, padded - len);
+	record->hdr.size = (__u32)padded;
+	fn(user, record, padded);
+}
+
+static void read_program(int dir, uint32_t flags, struct lt_proc *e)
+{
+	char *text = e->text;
+	ssize_t len;
+
+	if (flags & LT_PROC_EXE) {
+		len = readlinkat(dir, "exe", text, LT_EXE_MAX);
+		if (len > 0) {
+			e->exe_len = (__u16)len;
+			e->flags |= LT_PROC_EXE;
+			text += len;
+		}
+	}
+	if (!(flags & LT_PROC_ARGS))
+		return;
+	len = read_file(dir, "cmdline", text, LT_ARGS_MAX + 1);
+	if (len < 0)
+		return;
+	if (len > LT_ARGS_MAX) {
+		len = LT_ARGS_MAX;
+		e->flags |= LT_PROC_ARGS_CUT;
+	}
+	e->args_len = (__u16)len;
+	e->flags |= LT_PROC_ARGS;
+}
+
+/* Lines of /proc/PID/cgroup: hierarchy:controllers:path. */
+static const char *find_cgroup_path(char *lines, uint32_t hierarchy)
+{
+	char *save = NULL, *end, *path;
+
+	for (char *line = strtok_r(lines, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (strtoul(line, &end, 10) != hierarchy || *end != ':')
+			continue;
+		path = strchr(end + 1, ':');
+		return path ? path + 1 : NULL;
+	}
+	return NULL;
+}
+
+static void send_cgroup(struct lt_cgroup_id id, const char *path, uint64_t now_ns, record_fn fn,
+			void *user)
+{
+	union record record = { 0 };
+	size_t len = strlen(path);
+
+	if (len > LT_CGROUP_PATH_MAX)
+		len = LT_CGROUP_PATH_MAX;
+	record.hdr.kind = LT_CGROUP;
+	record.hdr.time_ns = now_ns;
+	record.cgroup.cgroup = id;
+	record.cgroup.path_len = (__u32)len;
+	memcpy(record.cgroup.path, path, len);
+	send(&record, sizeof(record.cgroup) + len, fn, user);
+}
+
+static void read_cgroup(int dir, struct lt_cgroup_id id, uint64_t now_ns, record_fn fn, void *user)
+{
+	char lines[8192];
+	ssize_t len = read_file(dir, "cgroup", lines, sizeof(lines) - 1);
+	const char *path;
+
+	if (len <= 0)
+		return;
+	lines[len] = '\0';
+	path = find_cgroup_path(lines, id.hierarchy);
+	if (path)
+		send_cgroup(id, path, now_ns, fn, user);
+}
+
+void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint64_t now_ns,
+	       record_fn fn, void *user)
+{
+	union record record = { 0 };
+	struct stat_line line;
+	int dir = open_process(id, &line);
+
+	if (dir < 0)
+		return;
+	if (flags & LT_PROC_CGROUP && cgroup.id)
+		read_cgroup(dir, cgroup, now_ns, fn, user);
+	record.hdr.kind = LT_PROC;
+	record.hdr.time_ns = now_ns;
+	record.proc.id = id;
+	read_program(dir, flags, &record.proc);
+	if (record.proc.flags)
+		send(&record, sizeof(record.proc) + record.proc.exe_len + record.proc.args_len, fn,
+		     user);
+	close(dir);
+}
+
+static uint8_t state_of(const struct stat_line *line)
+{
+	switch (line->state) {
+	case 'Z':
+		return line->threads > 1 ? LT_DEAD_LEADER : LT_ZOMBIE;
+	case 'X':
+		return LT_EXITING;
+	case 'T':
+		return LT_STOPPED;
+	default:
+		return LT_RUNNING;
+	}
+}
+
+void proc_scan(struct lt_id id, uint64_t now_ns, record_fn fn, void *user)
+{
+	union record record = { 0 };
+	struct lt_life *e = &record.life;
+	struct stat_line line;
+	struct stat owner;
+	int dir = open_process(id, &line);
+
+	if (dir < 0)
+		return;
+	record.hdr.kind = LT_SCAN;
+	record.hdr.time_ns = now_ns;
+	e->id = id;
+	e->state = state_of(&line);
+	e->zombie_ns = e->state == LT_ZOMBIE ? now_ns : 0;
+	e->exit_signal = SIGCHLD;
+	e->flags = LT_LIFE_INFERRED;
+	e->ns_pid = (__u32)id.pid;
+	if (!fstat(dir, &owner))
+		e->uid = owner.st_uid;
+	memcpy(e->comm, line.comm, LT_COMM_LEN);
+	send(&record, sizeof(*e), fn, user);
+	close(dir);
+}
+
+/* ---- all cgroups ---- */
+
+/* nftw has no argument of its own. */
+static struct {
+	size_t root_len;
+	uint32_t hierarchy;
+	uint64_t now_ns;
+	record_fn fn;
+	void *user;
+} walk;
+
+static int on_dir(const char *path, const struct stat *stat, int type, struct FTW *ftw)
+{
+	struct lt_cgroup_id id = { .id = stat->st_ino, .hierarchy = walk.hierarchy };
+
+	(void)ftw;
+	if (type == FTW_D)
+		send_cgroup(id, path[walk.root_len] ? path + walk.root_len : "/", walk.now_ns,
+			    walk.fn, walk.user);
+	return 0;
+}
+
+static void walk_hierarchy(const char *root, uint32_t hierarchy)
+{
+	walk.root_len = strlen(root);
+	walk.hierarchy = hierarchy;
+	nftw(root, on_dir, 16, FTW_PHYS | FTW_MOUNT);
+}
+
+/* The number of the hierarchy that the pids controller is in; 0: cgroup2 or none. */
+static uint32_t pids_hierarchy(void)
+{
+	char line[256], name[64];
+	unsigned hierarchy = 0;
+	FILE *file = fopen("/proc/cgroups", "re");
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "%63s %u", name, &hierarchy) == 2 && !strcmp(name, "pids"))
+			break;
+		else
+			hierarchy = 0;
+	fclose(file);
+	return hierarchy;
+}
+
+void proc_cgroups(uint64_t now_ns, record_fn fn, void *user)
+{
+	uint32_t pids = pids_hierarchy();
+	bool seen_v1 = !pids, seen_v2 = false;
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *mount;
+
+	if (!mounts)
+		return;
+	walk.now_ns = now_ns;
+	walk.fn = fn;
+	walk.user = user;
+	while ((mount = getmntent(mounts))) {
+		if (!strcmp(mount->mnt_type, "cgroup2") && !seen_v2) {
+			seen_v2 = true;
+			walk_hierarchy(mount->mnt_dir, 0);
+		} else if (!strcmp(mount->mnt_type, "cgroup") && !seen_v1 &&
+			   hasmntopt(mount, "pids")) {
+			seen_v1 = true;
+			walk_hierarchy(mount->mnt_dir, pids);
+		}
+	}
+	endmntent(mounts);
+}

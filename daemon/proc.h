@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What only /proc and cgroupfs know, as records: the command lines of
+ * processes that were there before the daemon, and the paths of cgroups.
+ */
+#ifndef LT_PROC_H
+#define LT_PROC_H
+
+#include "event.h"
+#include "source.h"
+
+/*
+ * Reads what flags (LT_PROC_*) ask of a process and hands over an LT_PROC or
+ * an LT_CGROUP record, or none if it is gone or its pid is another's by now.
+ */
+void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint64_t now_ns,
+	       record_fn fn, void *user);
+
+/*
+ * Hands over an LT_SCAN record made from /proc, if the process is there. For
+ * those that the task iterator does not show (a hardened kernel hides some).
+ * Does not tell its parent: /proc knows only a bare pid.
+ */
+void proc_scan(struct lt_id id, uint64_t now_ns, record_fn fn, void *user);
+
+/*
+ * Hands over an LT_CGROUP record for every cgroup of the two hierarchies that
+ * matter: cgroup2, and the v1 hierarchy of the pids controller.
+ */
+void proc_cgroups(uint64_t now_ns, record_fn fn, void *user);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The recording: a header, then records of bpf/event.h one after another. A
+ * file may be gzipped; the stream on the socket never is.
+ */
+#ifndef LT_RECORDING_H
+#define LT_RECORDING_H
+
+#include "event.h"
+#include "source.h"
+
+#define RECORDING_MAGIC "lifetrc\n"
+
+struct recording_header {
+	char magic[8];
+	__u32 version;	  /* LT_WIRE_VERSION */
+	__u32 byte_order; /* RECORDING_ORDER as the writer stores it */
+};
+
+#define RECORDING_ORDER 0x01020304
+
+struct recording_header recording_header(void);
+
+#define RECORDING_ERROR_SIZE 256
+
+enum recording_end {
+	RECORDING_WHOLE,
+	RECORDING_CUT,	   /* ended within a record: what came before was handed over */
+	RECORDING_GARBAGE, /* a record that cannot be one: likewise */
+	RECORDING_REFUSED, /* no recording, or of another version: nothing was */
+};
+
+/*
+ * Hands over each record until the end or until fn returns non-zero. For
+ * anything but RECORDING_WHOLE error says what and at which offset.
+ */
+enum recording_end recording_read(const char *path,
+				  int (*fn)(void *user, const void *record, size_t len), void *user,
+				  char error[RECORDING_ERROR_SIZE]);
+
+#endif

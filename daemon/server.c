@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "core/view.h"
+#include "recording.h"
+
+#define USEC_PER_MSEC 1000
+#define REQUEST_MEMORY_BYTES (32 << 10) /* request line and headers; more is refused with 431 */
+#define STREAM_BLOCK_BYTES (64 << 10)
+
+enum stream_kind { STREAM_EVENTS, STREAM_RECORDS };
+
+/* A client that gets what happens as it happens. */
+struct stream {
+	struct server *server;
+	struct stream *prev, *next;
+	struct MHD_Connection *connection;
+	sd_event_source *hangup; /* while suspended, nobody else looks at its socket */
+	int fd;			 /* a duplicate, for that */
+	enum stream_kind kind;
+	struct filter filter;
+	struct viewer viewer;
+	char *buffer;
+	size_t begin, used, room;
+	uint64_t lines;
+	bool suspended;
+	bool complete; /* has its --count */
+	bool dropped;
+};
+
+struct server {
+	struct MHD_Daemon *http;
+	sd_event *event;
+	sd_event_source *io, *timer, *soon;
+	struct server_context context;
+	const struct settings *settings;
+	struct stream *streams;
+	gid_t group;
+	bool has_group;
+};
+
+/* ---- running the library on our loop ---- */
+
+static void plan_timeout(struct server *server)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+	uint64_t now;
+
+	if (MHD_get_timeout(server->http, &ms) != MHD_YES) {
+		sd_event_source_set_enabled(server->timer, SD_EVENT_OFF);
+		return;
+	}
+	sd_event_now(server->event, CLOCK_MONOTONIC, &now);
+	sd_event_source_set_time(server->timer, now + ms * USEC_PER_MSEC);
+	sd_event_source_set_enabled(server->timer, SD_EVENT_ONESHOT);
+}
+
+static void run(struct server *server)
+{
+	MHD_run(server->http);
+	plan_timeout(server);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *user)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	run(user);
+	return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *user)
+{
+	(void)source;
+	(void)usec;
+	run(user);
+	return 0;
+}
+
+static int on_soon(sd_event_source *source, void *user)
+{
+	(void)source;
+	run(user);
+	return 0;
+}
+
+static void run_soon(struct server *server)
+{
+	sd_event_source_set_enabled(server->soon, SD_EVENT_ONESHOT);
+}
+
+/* ---- streams ---- */
+
+static void stream_wake(struct stream *stream)
+{
+	if (!stream->suspended)
+		return;
+	stream->suspended = false;
+	MHD_resume_connection(stream->connection);
+	run_soon(stream->server);
+}
+
+static void stream_drop(struct stream *stream)
+{
+	stream->dropped = true;
+	stream_wake(stream);
+}
+
+/* Appends, or drops a client that is too far behind. */
+static void stream_put(struct stream *stream, const void *bytes, size_t len)
+{
+	size_t limit = stream->server->settings->stream_buffer_bytes, room;
+	char *bigger;
+
+	if (stream->dropped)
+		return;
+	if (stream->begin && stream->used + len > stream->room) {
+		memmove(stream->buffer, stream->buffer + stream->begin,
+			stream->used - stream->begin);
+		stream->used -= stream->begin;
+		stream->begin = 0;
+	}
+	if (stream->used + len > limit) {
+		stream_drop(stream);
+		return;
+	}
+	if (stream->used + len > stream->room) {
+		room = stream->room ? stream->room * 2 : 8192;
+		while (room < stream->used + len)
+			room *= 2;
+		bigger = realloc(stream->buffer, room);
+		if (!bigger) {
+			stream_drop(stream);
+			return;
+		}
+		stream->buffer = bigger;
+		stream->room = room;
+	}
+	memcpy(stream->buffer + stream->used, bytes, len);
+	stream->used += len;
+	stream_wake(stream);
+}
+
+/* The library asks for more to send. */
+static ssize_t stream_read(void *user, uint64_t pos, char *buf, size_t max)
+{
+	struct stream *stream = user;
+	size_t len = stream->used - stream->begin;
+
+	(void)pos;
+	if (stream->dropped)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	if (len) {
+		len = len < max ? len : max;
+		memcpy(buf, stream->buffer + stream->begin, len);
+		stream->begin += len;
+		if (stream->begin == stream->used)
+			stream->begin = stream->used = 0;
+		return (ssize_t)len;
+	}
+	if (stream->complete)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	stream->suspended = true;
+	MHD_suspend_connection(stream->connection);
+	return 0;
+}
+
+static void stream_free(void *user)
+{
+	struct stream *stream = user;
+
+	DL_DELETE(stream->server->streams, stream);
+	sd_event_source_unref(stream->hangup);
+	if (stream->fd >= 0)
+		close(stream->fd);
+	free(stream->buffer);
+	free(stream);
+}
+
+static int on_hangup(sd_event_source *source, int fd, uint32_t events, void *user)
+{
+	(void)fd;
+	(void)events;
+	sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	stream_drop(user);
+	return 0;
+}
+
+static int watch_hangup(struct stream *stream, int connection_fd)
+{
+	stream->fd = fcntl(connection_fd, F_DUPFD_CLOEXEC, 3);
+	if (stream->fd < 0)
+		return -errno;
+	/* EPOLLHUP is always reported; nothing else is wanted */
+	return sd_event_add_io(stream->server->event, &stream->hangup, stream->fd, 0, on_hangup,
+			       stream);
+}
+
+void server_change(struct server *server, const struct change *change)
+{
+	struct stream *stream;
+	json_t *line;
+	size_t len;
+	char *text;
+
+	DL_FOREACH(server->streams, stream) {
+		if (stream->kind != STREAM_EVENTS || stream->complete || stream->dropped ||
+		    !filter_change(&stream->filter, change))
+			continue;
+		line = view_change(server->context.core, change, &stream->viewer);
+		text = view_text(line, &len);
+		json_decref(line);
+		stream->complete = ++stream->lines == stream->filter.count;
+		if (text)
+			stream_put(stream, text, len);
+		else
+			stream_drop(stream);
+		free(text);
+	}
+}
+
+void server_record(struct server *server, const void *record, size_t len)
+{
+	struct stream *stream;
+
+	DL_FOREACH(server->streams, stream)
+		if (stream->kind == STREAM_RECORDS)
+			stream_put(stream, record, len);
+}
+
+/* ---- answers ---- */
+
+static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status, char *text,
+				   size_t len, const char *type)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
+	enum MHD_Result result;
+
+	if (!response) {
+		free(text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	result = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* Takes the reference. */
+static enum MHD_Result answer_json(struct MHD_Connection *connection, unsigned status, json_t *json)
+{
+	size_t len = 0;
+	char *text = view_text(json, &len);
+
+	json_decref(json);
+	return text ? answer_text(connection, status, text, len, "application/json") : MHD_NO;
+}
+
+static enum MHD_Result answer_error(struct MHD_Connection *connection, unsigned status,
+				    const char *words)
+{
+	return answer_json(connection, status, json_pack("{s:s}", "error", words));
+}
+
+struct request {
+	struct server *server;
+	struct MHD_Connection *connection;
+	struct filter filter;
+	struct viewer viewer;
+	enum view_kind view;
+	char error[256];
+};
+
+static json_t *get_status(const struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	return view_status(core, core_now_ns(core));
+}
+
+static json_t *get_zombies(const struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	return view_zombies(core, core_now_ns(core), &request->filter, &request->viewer);
+}
+
+static json_t *get_processes(const struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	return view_processes(core, core_now_ns(core), &request->filter, &request->viewer);
+}
+
+static enum MHD_Result start_stream(struct request *request, enum stream_kind kind)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct stream *stream = calloc(1, sizeof(*stream));
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	if (!stream)
+		return MHD_NO;
+	*stream = (struct stream){ .server = request->server,
+				   .connection = request->connection,
+				   .kind = kind,
+				   .filter = request->filter,
+				   .viewer = request->viewer };
+	DL_APPEND(request->server->streams, stream);
+	if (watch_hangup(stream, info->connect_fd) < 0) {
+		stream_free(stream);
+		return MHD_NO;
+	}
+	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES,
+						     stream_read, stream, stream_free);
+	if (!response) {
+		stream_free(stream);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
+				kind == STREAM_EVENTS ? "application/x-ndjson" :
+							"application/octet-stream");
+	result = MHD_queue_response(request->connection, MHD_HTTP_OK, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result stream_events(struct request *request)
+{
+	return start_stream(request, STREAM_EVENTS);
+}
+
+static void put_dumped(void *user, const struct lt_hdr *record)
+{
+	stream_put(user, record, record->size);
+}
+
+/* What is known now, then all that is folded from here on. */
+static enum MHD_Result stream_records(struct request *request)
+{
+	struct recording_header header = recording_header();
+	struct server *server = request->server;
+	enum MHD_Result result;
+	struct stream *stream;
+
+	if (request->viewer.uid)
+		return answer_error(request->connection, MHD_HTTP_FORBIDDEN,
+				    "a recording holds everybody's arguments: only root may");
+	result = start_stream(request, STREAM_RECORDS);
+	if (result != MHD_YES)
+		return result;
+	stream = server->streams->prev; /* the newest */
+	stream_put(stream, &header, sizeof(header));
+	core_dump(server->context.core, put_dumped, stream);
+	return result;
+}
+
+static enum MHD_Result answer_health(struct request *request)
+{
+	return answer_text(request->connection, MHD_HTTP_OK, strdup("ok\n"), 3, "text/plain");
+}
+
+static const struct route {
+	const char *path;
+	enum view_kind view; /* whose parameters it takes */
+	json_t *(*get)(const struct request *request);
+	enum MHD_Result (*answer)(struct request *request);
+	bool fresh; /* what it says must be of this moment */
+} routes[] = {
+	{ "/v1/status", 0, get_status, NULL, true },
+	{ "/v1/zombies", VIEW_ZOMBIES, get_zombies, NULL, true },
+	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true },
+	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false },
+	{ "/v1/record", 0, NULL, stream_records, true },
+	{ "/healthz", 0, NULL, answer_health, false },
+};
+
+/* ---- requests ---- */
+
+static bool in_peer_groups(int fd, gid_t group)
+{
+	gid_t groups[1024];
+	socklen_t len = sizeof(groups);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
+		return false;
+	for (size_t i = 0; i < len / sizeof(gid_t); i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+static struct viewer who_asks(const struct server *server, struct MHD_Connection *connection)
+{
+	int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	struct viewer nobody = { .uid = (uint32_t)-1 };
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		return nobody;
+	return (struct viewer){
+		.uid = cred.uid,
+		.all = !cred.uid ||
+		       (server->has_group &&
+			(cred.gid == server->group || in_peer_groups(fd, server->group))),
+	};
+}
+
+static enum MHD_Result on_parameter(void *user, enum MHD_ValueKind kind, const char *name,
+				    const char *value)
+{
+	struct request *request = user;
+	int err = filter_set(&request->filter, request->view, name, value);
+
+	(void)kind;
+	if (!err)
+		return MHD_YES;
+	snprintf(request->error, sizeof(request->error), "%s '%.64s'",
+		 err == -ENOENT ? "unknown parameter" : "malformed value of", name);
+	return MHD_NO;
+}
+
+static const struct route *find_route(const char *path)
+{
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (!strcmp(routes[i].path, path))
+			return &routes[i];
+	return NULL;
+}
+
+static enum MHD_Result answer(struct server *server, struct MHD_Connection *connection,
+			      const char *path, const char *method)
+{
+	const struct route *route = find_route(path);
+	struct request request = { .server = server, .connection = connection };
+
+	if (!route)
+		return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such resource");
+	if (strcmp(method, MHD_HTTP_METHOD_GET))
+		return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET");
+	request.viewer = who_asks(server, connection);
+	request.view = route->view;
+	MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, on_parameter, &request);
+	if (*request.error)
+		return answer_error(connection, MHD_HTTP_BAD_REQUEST, request.error);
+	if (route->fresh)
+		server->context.refresh(server->context.user);
+	if (route->answer)
+		return route->answer(&request);
+	return answer_json(connection, MHD_HTTP_OK, route->get(&request));
+}
+
+/* Called when the headers are in, and again for a body, which nothing here wants. */
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection, const char *path,
+				  const char *method, const char *version, const char *data,
+				  size_t *data_size, void **state)
+{
+	static char seen;
+
+	(void)version;
+	(void)data;
+	if (!*state) {
+		*state = &seen;
+		return MHD_YES;
+	}
+	if (*data_size) {
+		*data_size = 0;
+		return MHD_YES;
+	}
+	return answer(user, connection, path, method);
+}
+
+/* ---- opening and closing ---- */
+
+static void ignore_log(void *user, const char *format, va_list args)
+{
+	(void)user;
+	(void)format;
+	(void)args;
+}
+
+static int start_http(struct server *server, int listen_fd)
+{
+	const struct settings *settings = server->settings;
+	unsigned timeout_s = (unsigned)(settings->client_timeout_ns / 1000000000);
+
+	server->http = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+		on_request, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->client_max,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MEMORY_BYTES, MHD_OPTION_END);
+	return server->http ? 0 : -EIO;
+}
+
+static int join_loop(struct server *server)
+{
+	int fd = MHD_get_daemon_info(server->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+	int err = sd_event_add_io(server->event, &server->io, fd, EPOLLIN, on_io, server);
+
+	if (err >= 0)
+		err = sd_event_add_time(server->event, &server->timer, CLOCK_MONOTONIC, 0,
+					10 * USEC_PER_MSEC, on_timer, server);
+	if (err >= 0)
+		err = sd_event_add_defer(server->event, &server->soon, on_soon, server);
+	if (err >= 0)
+		run(server);
+	return err;
+}
+
+int server_new(struct server **server, sd_event *event, int listen_fd,
+	       const struct settings *settings, const struct server_context *context)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	struct group *group;
+	int fd, err;
+
+	if (!s)
+		return -ENOMEM;
+	s->event = event;
+	s->settings = settings;
+	s->context = *context;
+	group = *settings->group ? getgrnam(settings->group) : NULL;
+	if (group) {
+		s->group = group->gr_gid;
+		s->has_group = true;
+	}
+	fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3); /* the library closes its own */
+	err = fd < 0 ? -errno : start_http(s, fd);
+	if (err >= 0)
+		err = join_loop(s);
+	if (err < 0) {
+		server_free(s);
+		return err;
+	}
+	*server = s;
+	return 0;
+}
+
+void server_free(struct server *server)
+{
+	struct stream *stream, *next;
+
+	if (!server)
+		return;
+	if (server->http) {
+		DL_FOREACH_SAFE(server->streams, stream, next)
+			stream_drop(stream); /* the library cannot stop with suspended ones */
+		MHD_run(server->http);
+		MHD_stop_daemon(server->http);
+	}
+	sd_event_source_unref(server->io);
+	sd_event_source_unref(server->timer);
+	sd_event_source_unref(server->soon);
+	free(server);
+}

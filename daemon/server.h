@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * HTTP with JSON over the unix socket (docs/interface.md), on the daemon's own
+ * event loop. Owns clients and their streams; reads the core, never changes
+ * it. No client can make the daemon wait: each has a bounded buffer, and one
+ * that does not read or does not finish its request is dropped.
+ */
+#ifndef LT_SERVER_H
+#define LT_SERVER_H
+
+#include <systemd/sd-event.h>
+
+#include "core/core.h"
+#include "settings.h"
+
+struct server;
+
+struct server_context {
+	const struct core *core;
+	/* Brings the core up to date; called before an answer is made. */
+	void (*refresh)(void *user);
+	void *user;
+};
+
+/*
+ * Serves on listen_fd (which stays the caller's) until server_free().
+ * Returns 0 or -errno.
+ */
+int server_new(struct server **server, sd_event *event, int listen_fd,
+	       const struct settings *settings, const struct server_context *context);
+void server_free(struct server *server);
+
+/* Passes a change on to the clients that stream them. */
+void server_change(struct server *server, const struct change *change);
+/* Passes a record on to the clients that record. */
+void server_record(struct server *server, const void *record, size_t len);
+
+#endif

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "settings.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text.h"
+
+enum type { TEXT, DURATION, SIZE, COUNT };
+
+struct setting {
+	const char *name;
+	enum type type;
+	size_t offset, size;
+	const char *preset;
+	uint64_t min, max;
+	bool reloads;
+	const char *help;
+};
+
+#define AT(field) offsetof(struct settings, field), sizeof(((struct settings *)0)->field)
+#define ANY 0, UINT64_MAX
+#define S NSEC_PER_SEC
+#define MS NSEC_PER_MSEC
+
+static const struct setting table[] = {
+	{ "socket", TEXT, AT(socket), "/run/lifetrace/lifetraced.sock", ANY, false,
+	  "unix socket that answers" },
+	{ "group", TEXT, AT(group), "lifetrace", ANY, false,
+	  "besides root, members of this group see every process's arguments" },
+	{ "zombie_age", DURATION, AT(zombie_age_ns), "10s", MS, UINT64_MAX, true,
+	  "a zombie older than this is flagged" },
+	{ "leak_count", COUNT, AT(leak_count), "5", 1, UINT32_MAX, true,
+	  "a parent with so many flagged zombies leaks" },
+	{ "leak_age", DURATION, AT(leak_age_ns), "5m", MS, UINT64_MAX, true,
+	  "and so does one with any zombie older than this" },
+	{ "leak_settle", DURATION, AT(leak_settle_ns), "30s", ANY, true,
+	  "a leak closes when it has held less than half of leak_count for so long" },
+	{ "ignore_comm", TEXT, AT(ignore_comm), "", ANY, true,
+	  "parents that never leak, by name: globs, comma-separated" },
+	{ "ignore_unit", TEXT, AT(ignore_unit), "", ANY, true,
+	  "parents that never leak, by systemd unit: globs, comma-separated" },
+	{ "reaped_keep", DURATION, AT(reaped_keep_ns), "1m", ANY, true,
+	  "how long a reaped process is remembered" },
+	{ "repair_interval", DURATION, AT(repair_interval_ns), "30s", 100 * MS, UINT64_MAX, true,
+	  "how often the table is compared with the kernel's" },
+	{ "batch", DURATION, AT(batch_ns), "50ms", ANY, true,
+	  "how long events may gather in the ring" },
+	{ "ring_size", SIZE, AT(ring_bytes), "8M", 4096, 1 << 30, false,
+	  "bytes of the ring, a power of two" },
+	{ "memory_max", SIZE, AT(memory_max_bytes), "64M", 64 << 10, UINT64_MAX, true,
+	  "most bytes of the table; the longest reaped go first" },
+	{ "stream_buffer", SIZE, AT(stream_buffer_bytes), "16M", 4096, 1 << 30, true,
+	  "a client that is so far behind in its stream is dropped" },
+	{ "client_timeout", DURATION, AT(client_timeout_ns), "10s", S, 3600 * S, false,
+	  "a client that is silent for so long in mid-request is dropped" },
+	{ "client_max", COUNT, AT(client_max), "256", 4, 10000, false,
+	  "most clients at a time" },
+	{ "btf", TEXT, AT(btf), "", ANY, false,
+	  "BTF of the running kernel, where it brings none of its own" },
+};
+
+#define SETTINGS (sizeof(table) / sizeof(table[0]))
+
+static void *field(const struct setting *setting, const struct settings *settings)
+{
+	return (char *)settings + setting->offset;
+}
+
+static int set_number(const struct setting *setting, struct settings *settings, const char *value)
+{
+	uint64_t number = 0;
+	int err;
+
+	if (setting->type == DURATION)
+		err = text_parse_duration(value, &number);
+	else if (setting->type == SIZE)
+		err = text_parse_size(value, &number);
+	else
+		err = text_parse_number(value, UINT64_MAX, &number);
+	if (err || number < setting->min || number > setting->max)
+		return -EINVAL;
+	memcpy(field(setting, settings), &number, sizeof(number));
+	return 0;
+}
+
+static int set_value(const struct setting *setting, struct settings *settings, const char *value)
+{
+	if (setting->type != TEXT)
+		return set_number(setting, settings, value);
+	if (strlen(value) >= setting->size)
+		return -EINVAL;
+	strcpy(field(setting, settings), value);
+	return 0;
+}
+
+static void format(const struct setting *setting, uint64_t number, char *buf, size_t size)
+{
+	if (setting->type == DURATION)
+		text_format_duration(number, buf, size);
+	else if (setting->type == SIZE)
+		text_format_size(number, buf, size);
+	else
+		snprintf(buf, size, "%" PRIu64, number);
+}
+
+static const char *expected(const struct setting *setting, char *buf, size_t size)
+{
+	static const char *const what[] = {
+		[TEXT] = "a shorter text",
+		[DURATION] = "a duration such as 250ms, 10s or 1m30s",
+		[SIZE] = "a size such as 4096, 64k or 8M",
+		[COUNT] = "a whole number",
+	};
+	char min[64], max[64];
+
+	if (setting->type == TEXT || (setting->min == 0 && setting->max == UINT64_MAX))
+		return what[setting->type];
+	format(setting, setting->min, min, sizeof(min));
+	if (setting->max == UINT64_MAX) {
+		snprintf(buf, size, "%s, at least %s", what[setting->type], min);
+	} else {
+		format(setting, setting->max, max, sizeof(max));
+		snprintf(buf, size, "%s, from %s to %s", what[setting->type], min, max);
+	}
+	return buf;
+}
+
+/* Dashes and underscores are the same. */
+static bool same_name(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if (*a != *b && !(*a == '_' && *b == '-') && !(*a == '-' && *b == '_'))
+			return false;
+	return *a == *b;
+}
+
+static const struct setting *find(const char *name)
+{
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (same_name(table[i].name, name))
+			return &table[i];
+	return NULL;
+}
+
+int settings_set(struct settings *settings, const char *name, const char *value,
+		 char error[SETTINGS_ERROR_SIZE])
+{
+	const struct setting *setting = find(name);
+	char buf[256];
+
+	if (!setting) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "unknown setting '%.64s'", name);
+		return -EINVAL;
+	}
+	if (set_value(setting, settings, value)) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "%s: '%.64s' is not %s", setting->name, value,
+			 expected(setting, buf, sizeof(buf)));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What no single setting can check. */
+static int check(const struct settings *settings, char error[SETTINGS_ERROR_SIZE])
+{
+	if (settings->ring_bytes & (settings->ring_bytes - 1)) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "ring_size: %" PRIu64 " is not a power of two",
+			 settings->ring_bytes);
+		return -EINVAL;
+	}
+	if (!*settings->socket) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "socket: the path is empty");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+void settings_defaults(struct settings *settings)
+{
+	char error[SETTINGS_ERROR_SIZE];
+
+	memset(settings, 0, sizeof(*settings));
+	for (size_t i = 0; i < SETTINGS; i++)
+		settings_set(settings, table[i].name, table[i].preset, error);
+}
+
+/* ---- the file ---- */
+
+struct loading {
+	struct settings *settings;
+	char *error;
+};
+
+static int take_line(void *user, const char *section, const char *name, const char *value)
+{
+	struct loading *loading = user;
+
+	if (*loading->error)
+		return 0;
+	if (*section && strcmp(section, "lifetraced")) {
+		snprintf(loading->error, SETTINGS_ERROR_SIZE, "unknown section '%.64s'", section);
+		return 0;
+	}
+	return !settings_set(loading->settings, name, value, loading->error);
+}
+
+int settings_load(struct settings *settings, const char *path, char error[SETTINGS_ERROR_SIZE])
+{
+	struct loading loading = { settings, error };
+	char words[SETTINGS_ERROR_SIZE];
+	int line;
+
+	*error = '\0';
+	errno = 0;
+	line = ini_parse(path, take_line, &loading);
+	if (line < 0) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "%s: %s", path,
+			 line == -1 ? strerror(errno ? errno : ENOENT) : "out of memory");
+		return -EINVAL;
+	}
+	if (!line && !check(settings, error))
+		return 0;
+	strcpy(words, *error ? error : "neither a section, a setting nor a comment");
+	if (line)
+		snprintf(error, SETTINGS_ERROR_SIZE, "%.200s:%d: %.256s", path, line, words);
+	else
+		snprintf(error, SETTINGS_ERROR_SIZE, "%.200s: %.256s", path, words);
+	return -EINVAL;
+}
+
+/* ---- the command line ---- */
+
+enum { OPT_CONFIG = 1000, OPT_PRINT_CONFIG, OPT_LIFELINE, OPT_HELP, OPT_VERSION };
+
+static const struct option fixed_options[] = {
+	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "print-config", no_argument, NULL, OPT_PRINT_CONFIG },
+	{ "lifeline", required_argument, NULL, OPT_LIFELINE },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+};
+
+#define FIXED (sizeof(fixed_options) / sizeof(fixed_options[0]))
+
+/* Option i of the table has val i; its name has dashes. */
+static void build_options(struct option options[SETTINGS + FIXED + 1], char names[SETTINGS][32])
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		snprintf(names[i], sizeof(names[i]), "%s", table[i].name);
+		for (char *p = names[i]; *p; p++)
+			*p = *p == '_' ? '-' : *p;
+		options[i] = (struct option){ names[i], required_argument, NULL, (int)i };
+	}
+	memcpy(options + SETTINGS, fixed_options, sizeof(fixed_options));
+	options[SETTINGS + FIXED] = (struct option){ 0 };
+}
+
+static int take_fixed(struct invocation *invocation, int option, char error[SETTINGS_ERROR_SIZE])
+{
+	uint64_t fd;
+
+	switch (option) {
+	case OPT_CONFIG:
+		invocation->config = optarg;
+		break;
+	case OPT_PRINT_CONFIG:
+		invocation->what = PRINT_CONFIG;
+		break;
+	case OPT_HELP:
+		invocation->what = SHOW_HELP;
+		break;
+	case OPT_VERSION:
+		invocation->what = SHOW_VERSION;
+		break;
+	case OPT_LIFELINE:
+		if (text_parse_number(optarg, INT32_MAX, &fd)) {
+			snprintf(error, SETTINGS_ERROR_SIZE, "--lifeline: '%.64s' is not a descriptor",
+				 optarg);
+			return -EINVAL;
+		}
+		invocation->lifeline = (int)fd;
+		break;
+	}
+	return 0;
+}
+
+int settings_parse(struct settings *settings, struct invocation *invocation, int argc, char **argv,
+		   char error[SETTINGS_ERROR_SIZE])
+{
+	struct option options[SETTINGS + FIXED + 1];
+	char names[SETTINGS][32];
+	int option, err = 0;
+
+	build_options(options, names);
+	*invocation = (struct invocation){ .lifeline = -1 };
+	optind = 0;
+	while (!err && (option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+		const char *word = argv[optind - 1];
+
+		if (option == '?' || option == ':') {
+			snprintf(error, SETTINGS_ERROR_SIZE, "%s '%.64s'",
+				 option == ':' ? "no value for option" : "unknown option", word);
+			return -EINVAL;
+		}
+		if (option < (int)SETTINGS)
+			err = settings_set(settings, table[option].name, optarg, error);
+		else
+			err = take_fixed(invocation, option, error);
+	}
+	if (!err && optind < argc) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "unexpected word '%.64s'", argv[optind]);
+		err = -EINVAL;
+	}
+	return err ? err : check(settings, error);
+}
+
+/* ---- reload and print ---- */
+
+const char *settings_reload(struct settings *settings, const struct settings *fresh)
+{
+	const char *stays = NULL;
+
+	for (size_t i = 0; i < SETTINGS; i++) {
+		void *old = field(&table[i], settings);
+		const void *new = field(&table[i], fresh);
+		bool same = table[i].type == TEXT ? !strcmp(old, new) : !memcmp(old, new, 8);
+
+		if (same)
+			continue;
+		if (table[i].reloads)
+			memcpy(old, new, table[i].size);
+		else
+			stays = table[i].name;
+	}
+	return stays;
+}
+
+static void value_text(const struct setting *setting, const struct settings *settings, char *buf,
+		       size_t size)
+{
+	uint64_t number;
+
+	if (setting->type == TEXT) {
+		snprintf(buf, size, "%s", (const char *)field(setting, settings));
+		return;
+	}
+	memcpy(&number, field(setting, settings), sizeof(number));
+	format(setting, number, buf, size);
+}
+
+void settings_print(const struct settings *settings, FILE *out)
+{
+	char value[SETTING_TEXT_SIZE];
+
+	for (size_t i = 0; i < SETTINGS; i++) {
+		value_text(&table[i], settings, value, sizeof(value));
+		fprintf(out, "# %s\n%s = %s\n", table[i].help, table[i].name, value);
+	}
+}
+
+void settings_help(FILE *out)
+{
+	static const char *const argument[] = {
+		[TEXT] = "TEXT", [DURATION] = "DURATION", [SIZE] = "SIZE", [COUNT] = "N"
+	};
+	struct option options[SETTINGS + FIXED + 1];
+	char names[SETTINGS][32], left[64];
+
+	build_options(options, names);
+	fprintf(out, "Usage: lifetraced [--config FILE] [OPTION …]\n\n"
+		     "Follows every process's life and flags zombies that nobody reaps.\n"
+		     "Runs in the foreground; `lifetrace` asks it.\n\n"
+		     "  --config FILE               read settings from an INI file\n"
+		     "  --print-config              print the settings in force and exit\n"
+		     "  --help, --version\n\n"
+		     "Settings (in the file: name = value, underscores for dashes):\n");
+	for (size_t i = 0; i < SETTINGS; i++) {
+		snprintf(left, sizeof(left), "--%s %s", names[i], argument[table[i].type]);
+		fprintf(out, "  %-27s %s%s%s%s%s\n", left, table[i].help, *table[i].preset ? " [" : "",
+			table[i].preset, *table[i].preset ? "]" : "",
+			table[i].reloads ? "" : " (not by SIGHUP)");
+	}
+	fprintf(out, "\nExamples:\n"
+		     "  lifetraced --zombie-age 2s --leak-count 3\n"
+		     "  lifetraced --config /etc/lifetrace/lifetraced.conf --print-config\n");
+}
+
+void settings_document(FILE *out)
+{
+	fprintf(out, "| setting | default | what it is | SIGHUP |\n| --- | --- | --- | --- |\n");
+	for (size_t i = 0; i < SETTINGS; i++)
+		fprintf(out, "| `%s` | `%s` | %s | %s |\n", table[i].name,
+			*table[i].preset ? table[i].preset : "(none)", table[i].help,
+			table[i].reloads ? "yes" : "no");
+}

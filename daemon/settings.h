@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The daemon's settings: one table gives defaults, parsing of file and
+ * options, --help, --print-config and docs/settings.md.
+ *
+ * A setting is given as `name = value` in the file and as `--name value`
+ * (dashes for underscores) on the command line, which wins.
+ */
+#ifndef LT_SETTINGS_H
+#define LT_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define SETTING_TEXT_SIZE 1024
+#define SETTINGS_ERROR_SIZE 512
+
+struct settings {
+	char socket[108]; /* sizeof(sockaddr_un.sun_path) */
+	char group[64];
+	char btf[SETTING_TEXT_SIZE];
+	char ignore_comm[SETTING_TEXT_SIZE];
+	char ignore_unit[SETTING_TEXT_SIZE];
+	uint64_t zombie_age_ns;
+	uint64_t leak_count;
+	uint64_t leak_age_ns;
+	uint64_t leak_settle_ns;
+	uint64_t reaped_keep_ns;
+	uint64_t repair_interval_ns;
+	uint64_t batch_ns;
+	uint64_t ring_bytes;
+	uint64_t memory_max_bytes;
+	uint64_t stream_buffer_bytes;
+	uint64_t client_timeout_ns;
+	uint64_t client_max;
+};
+
+/* What the command line says besides settings. */
+struct invocation {
+	const char *config; /* NULL: none given */
+	int lifeline;	    /* descriptor to report readiness on and to die with; -1: none */
+	enum { RUN, SHOW_HELP, SHOW_VERSION, PRINT_CONFIG } what;
+};
+
+void settings_defaults(struct settings *settings);
+
+/*
+ * Sets one by its name. Returns 0, or -EINVAL with one line in error that
+ * names what was wrong.
+ */
+int settings_set(struct settings *settings, const char *name, const char *value,
+		 char error[SETTINGS_ERROR_SIZE]);
+
+/* Reads an INI file over settings. Errors name file and line. Returns 0 or -EINVAL, -errno. */
+int settings_load(struct settings *settings, const char *path, char error[SETTINGS_ERROR_SIZE]);
+
+/* Reads the command line over settings. Returns 0 or -EINVAL. */
+int settings_parse(struct settings *settings, struct invocation *invocation, int argc, char **argv,
+		   char error[SETTINGS_ERROR_SIZE]);
+
+/*
+ * Copies from fresh to settings what can be changed while the daemon runs.
+ * Returns the name of a setting that differs and cannot, or NULL.
+ */
+const char *settings_reload(struct settings *settings, const struct settings *fresh);
+
+void settings_print(const struct settings *settings, FILE *out);
+void settings_help(FILE *out);
+/* The table as Markdown. */
+void settings_document(FILE *out);
+
+#endif
