@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of the command share: the options of one call, where its
+ * data comes from, and the exit statuses.
+ */
+#ifndef LT_CLI_H
+#define LT_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/view.h"
+
+enum exit_status { DONE = 0, FAILED = 1, USAGE = 2, CHECK_UNKNOWN = 3 };
+
+#define QUERY_SIZE 2048
+
+struct options {
+	const char *socket; /* NULL: the default one, or a private daemon */
+	bool json;
+	bool help;
+	struct filter filter;	/* for a recording */
+	char query[QUERY_SIZE]; /* the same, for a daemon */
+	bool check;
+	uint64_t warning, critical;
+	uint64_t for_ns; /* record: 0: until interrupted */
+	uint64_t at_ns;	 /* replay: 0: to the end */
+	/* what remains: operands */
+	int operand_count;
+	char **operands;
+};
+
+struct source;
+
+/*
+ * Where the data comes from. Each call prints what went wrong and returns an
+ * exit status; get() gives a new reference in *document.
+ */
+struct source_ops {
+	int (*get)(struct source *source, const struct options *options, const char *what,
+		   json_t **document);
+	/* Lines of JSON as they come, newline included. fn returns non-zero to end. */
+	int (*stream)(struct source *source, const struct options *options,
+		      int (*fn)(void *user, const char *line, size_t len), void *user);
+	/* Raw bytes of /v1/record. */
+	int (*record)(struct source *source, const struct options *options,
+		      int (*fn)(void *user, const void *bytes, size_t len), void *user);
+	void (*close)(struct source *source);
+};
+
+struct source {
+	const struct source_ops *ops;
+};
+
+/* A daemon: the one on the socket, or a private one. NULL: none; said on stderr. */
+struct source *daemon_source(const struct options *options);
+/* A recording, folded up to options->at_ns when first asked. */
+struct source *recording_source(const char *path);
+
+struct command {
+	const char *name;
+	const char *operands;
+	const char *summary;
+	const char *examples;
+	enum view_kind view; /* whose filters it takes; 0: none */
+	unsigned takes;	     /* TAKES_* */
+	int (*run)(const struct command *command, struct options *options);
+	/* With the data from source; NULL for what a recording cannot answer. */
+	int (*show)(const struct options *options, struct source *source);
+};
+
+#define TAKES_CHECK 1
+#define TAKES_FOR 2
+#define TAKES_JSON 4
+#define TAKES_SOCKET 8
+#define TAKES_AT 16
+
+extern const struct command commands[];
+const struct command *find_command(const char *name);
+
+/* Reads options over *options. Returns DONE or USAGE, having said why. */
+int parse_options(const struct command *command, struct options *options, int argc, char **argv);
+void print_command_help(const struct command *command);
+void print_help(void);
+
+int show_zombies(const struct options *options, struct source *source);
+int show_processes(const struct options *options, struct source *source);
+int show_status(const struct options *options, struct source *source);
+int show_events(const struct options *options, struct source *source);
+int run_live(const struct command *command, struct options *options);
+int run_record(const struct command *command, struct options *options);
+int run_replay(const struct command *command, struct options *options);
+
+/* One line to stderr. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Set by SIGINT and SIGTERM; whoever waits is woken. */
+extern volatile int interrupted;
+
+#endif

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* lifetrace: one table of commands. */
+#include <curl/curl.h>
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "core/text.h"
+
+volatile int interrupted;
+void wake_transfer(void); /* client.c */
+
+const struct command commands[] = {
+	{ .name = "zombies",
+	  .operands = "",
+	  .summary = "Lists zombies, the oldest first, with whom they wait for",
+	  .examples = "  lifetrace zombies --older 1m\n"
+		      "  lifetrace zombies --unit 'nginx*' --json\n"
+		      "  lifetrace zombies --check --warning 1 --critical 20\n",
+	  .view = VIEW_ZOMBIES,
+	  .takes = TAKES_CHECK | TAKES_JSON | TAKES_SOCKET,
+	  .run = run_live,
+	  .show = show_zombies },
+	{ .name = "ps",
+	  .operands = "",
+	  .summary = "Lists processes, by birth",
+	  .examples = "  lifetrace ps --comm 'sh*'\n"
+		      "  lifetrace ps --all --pid 4711\n",
+	  .view = VIEW_PROCESSES,
+	  .takes = TAKES_JSON | TAKES_SOCKET,
+	  .run = run_live,
+	  .show = show_processes },
+	{ .name = "tail",
+	  .operands = "",
+	  .summary = "Prints what happens, as it happens",
+	  .examples = "  lifetrace tail --kind zombie,flagged,reap\n"
+		      "  lifetrace tail --json --comm make --count 100\n",
+	  .view = VIEW_EVENTS,
+	  .takes = TAKES_JSON | TAKES_SOCKET,
+	  .run = run_live,
+	  .show = show_events },
+	{ .name = "status",
+	  .operands = "",
+	  .summary = "Says how the daemon is, what it counted and lost, and which hooks serve it",
+	  .examples = "  lifetrace status --json\n",
+	  .takes = TAKES_JSON | TAKES_SOCKET,
+	  .run = run_live,
+	  .show = show_status },
+	{ .name = "record",
+	  .operands = "FILE",
+	  .summary = "Writes what the daemon knows and all that happens to a file (gzipped: FILE.gz)",
+	  .examples = "  lifetrace record incident.ltr.gz --for 10m\n",
+	  .takes = TAKES_FOR | TAKES_SOCKET,
+	  .run = run_record },
+	{ .name = "replay",
+	  .operands = "FILE [COMMAND …]",
+	  .summary = "Shows a recording as the daemon would have: tail, zombies, ps or status",
+	  .examples = "  lifetrace replay incident.ltr.gz\n"
+		      "  lifetrace replay incident.ltr.gz zombies --older 1m --json\n",
+	  .view = VIEW_EVENTS,
+	  .takes = TAKES_JSON | TAKES_AT,
+	  .run = run_replay },
+	{ 0 },
+};
+
+const struct command *find_command(const char *name)
+{
+	for (const struct command *command = commands; command->name; command++)
+		if (!strcmp(command->name, name))
+			return command;
+	return NULL;
+}
+
+void complain(const char *format, ...)
+{
+	char words[1024], safe[4096];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(words, sizeof(words), format, args);
+	va_end(args);
+	fprintf(stderr, "lifetrace: %s\n", text_escape(words, safe, sizeof(safe)));
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+	wake_transfer();
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN); /* a closed pipe is no error */
+}
+
+int run_live(const struct command *command, struct options *options)
+{
+	struct source *source = daemon_source(options);
+	int status;
+
+	if (!source)
+		return options->check ? CHECK_UNKNOWN : FAILED;
+	status = command->show(options, source);
+	source->ops->close(source);
+	return status;
+}
+
+static int check_operands(const struct command *command, const struct options *options)
+{
+	int wanted = *command->operands != '\0';
+
+	if (options->operand_count < wanted) {
+		complain("%s: no %s given", command->name, command->operands);
+		return USAGE;
+	}
+	if (options->operand_count > wanted && !strchr(command->operands, '[')) {
+		complain("%s: unexpected word '%.64s'", command->name, options->operands[wanted]);
+		return USAGE;
+	}
+	return DONE;
+}
+
+/* Options may stand before and after the operands that come first. */
+static int parse_call(const struct command *command, struct options *options, int argc,
+		      char **argv)
+{
+	int status = parse_options(command, options, argc, argv);
+	char **operands = options->operands;
+	int count = options->operand_count;
+
+	if (status || options->help || !*command->operands || !count ||
+	    strchr(command->operands, '['))
+		return status;
+	status = parse_options(command, options, count, operands);
+	if (!status && options->operand_count) {
+		complain("%s: unexpected word '%.64s'", command->name, options->operands[0]);
+		return USAGE;
+	}
+	options->operands = operands;
+	options->operand_count = 1;
+	return status;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	struct options options = { .warning = 1, .critical = 5 };
+	int status = parse_call(command, &options, argc, argv);
+
+	if (status)
+		return status;
+	if (options.help) {
+		print_command_help(command);
+		return DONE;
+	}
+	status = check_operands(command, &options);
+	return status ? status : command->run(command, &options);
+}
+
+/* What could not be written, unless nobody wants it any more, is a failure. */
+static int close_stdout(int status)
+{
+	errno = 0;
+	if ((fflush(stdout) || ferror(stdout)) && errno && errno != EPIPE) {
+		complain("cannot write: %s", strerror(errno));
+		return FAILED;
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	setlocale(LC_ALL, "");
+	if (argc < 2) {
+		complain("no command given; `lifetrace --help` lists them");
+		return USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+		print_help();
+		return close_stdout(DONE);
+	}
+	if (!strcmp(argv[1], "--version")) {
+		puts("lifetrace " LIFETRACE_VERSION);
+		return close_stdout(DONE);
+	}
+	command = find_command(argv[1]);
+	if (!command) {
+		complain("unknown command '%.64s'; `lifetrace --help` lists them", argv[1]);
+		return USAGE;
+	}
+	catch_signals();
+	return close_stdout(run(command, argc - 1, argv + 1));
+}

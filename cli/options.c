@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The options of each command: its view's filters, and what it takes besides. */
+#include <curl/curl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "core/text.h"
+
+static int take_socket(struct options *options, const char *value)
+{
+	options->socket = value;
+	return *value ? 0 : -1;
+}
+
+static int take_json(struct options *options, const char *value)
+{
+	(void)value;
+	options->json = true;
+	return 0;
+}
+
+static int take_help(struct options *options, const char *value)
+{
+	(void)value;
+	options->help = true;
+	return 0;
+}
+
+static int take_check(struct options *options, const char *value)
+{
+	(void)value;
+	options->check = true;
+	return 0;
+}
+
+static int take_warning(struct options *options, const char *value)
+{
+	return text_parse_number(value, UINT32_MAX, &options->warning);
+}
+
+static int take_critical(struct options *options, const char *value)
+{
+	return text_parse_number(value, UINT32_MAX, &options->critical);
+}
+
+static int take_for(struct options *options, const char *value)
+{
+	return text_parse_duration(value, &options->for_ns) || !options->for_ns ? -1 : 0;
+}
+
+static int take_at(struct options *options, const char *value)
+{
+	return text_parse_number(value, UINT64_MAX, &options->at_ns);
+}
+
+/* Options that are no filters. takes 0: every command's. */
+static const struct own_option {
+	const char *name;
+	const char *argument;
+	const char *help;
+	unsigned takes;
+	int (*take)(struct options *options, const char *value);
+} own_options[] = {
+	{ "json", NULL, "print JSON", TAKES_JSON, take_json },
+	{ "socket", "PATH", "ask the daemon on this socket", TAKES_SOCKET, take_socket },
+	{ "check", NULL, "one line and an exit status for monitoring: 0, 1, 2, or 3", TAKES_CHECK,
+	  take_check },
+	{ "warning", "N", "exit 1 from so many flagged zombies [1]", TAKES_CHECK, take_warning },
+	{ "critical", "N", "exit 2 from so many [5]", TAKES_CHECK, take_critical },
+	{ "for", "DURATION", "stop after so long", TAKES_FOR, take_for },
+	{ "at", "NANOSECONDS", "show what was known at this boot time", TAKES_AT, take_at },
+	{ "help", NULL, "say what this command does", 0, take_help },
+};
+
+#define OWN (sizeof(own_options) / sizeof(own_options[0]))
+#define OPTIONS_MAX 32
+
+static bool has_own(const struct command *command, const struct own_option *option)
+{
+	return !option->takes || command->takes & option->takes;
+}
+
+/* Filters first: val is their index; the others' follow. */
+static void build_table(const struct command *command, struct option table[OPTIONS_MAX])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < filter_option_count; i++)
+		if (filter_options[i].views & command->view)
+			table[count++] = (struct option){ filter_options[i].name,
+							  filter_options[i].argument ? 1 : 0, NULL,
+							  (int)i };
+	for (size_t i = 0; i < OWN; i++)
+		if (has_own(command, &own_options[i]))
+			table[count++] = (struct option){ own_options[i].name,
+							  own_options[i].argument ? 1 : 0, NULL,
+							  (int)(filter_option_count + i) };
+	table[count] = (struct option){ 0 };
+}
+
+static int add_to_query(struct options *options, const char *name, const char *value)
+{
+	char *escaped = curl_easy_escape(NULL, value, 0);
+	size_t used = strlen(options->query);
+	int len;
+
+	if (!escaped)
+		return -1;
+	len = snprintf(options->query + used, QUERY_SIZE - used, "%s%s=%s", used ? "&" : "", name,
+		       escaped);
+	curl_free(escaped);
+	return (size_t)len < QUERY_SIZE - used ? 0 : -1;
+}
+
+static int take_filter(const struct command *command, struct options *options, int index,
+		       const char *value)
+{
+	const struct filter_option *filter = &filter_options[index];
+
+	if (filter_set(&options->filter, command->view, filter->name, value) ||
+	    add_to_query(options, filter->name, value ? value : "1"))
+		return -1;
+	return 0;
+}
+
+int parse_options(const struct command *command, struct options *options, int argc, char **argv)
+{
+	struct option table[OPTIONS_MAX];
+	int index, err;
+
+	build_table(command, table);
+	optind = 0;
+	opterr = 0;
+	while ((index = getopt_long(argc, argv, "+:", table, NULL)) != -1) {
+		if (index == '?' || index == ':') {
+			complain("%s: %s '%.64s'", command->name,
+				 index == ':' ? "no value for option" : "unknown option",
+				 argv[optind - 1]);
+			return USAGE;
+		}
+		if ((size_t)index < filter_option_count)
+			err = take_filter(command, options, index, optarg);
+		else
+			err = own_options[(size_t)index - filter_option_count].take(options,
+										    optarg);
+		if (err) {
+			complain("%s: malformed value '%.64s'", command->name, optarg);
+			return USAGE;
+		}
+	}
+	options->operand_count = argc - optind;
+	options->operands = argv + optind;
+	return DONE;
+}
+
+static void print_option(const char *name, const char *argument, const char *help)
+{
+	char left[64];
+
+	snprintf(left, sizeof(left), "--%s %s", name, argument ? argument : "");
+	printf("  %-24s %s\n", left, help);
+}
+
+void print_command_help(const struct command *command)
+{
+	printf("Usage: lifetrace %s%s%s [OPTION …]\n\n%s.\n\n", command->name,
+	       *command->operands ? " " : "", command->operands, command->summary);
+	for (size_t i = 0; i < filter_option_count; i++)
+		if (filter_options[i].views & command->view)
+			print_option(filter_options[i].name, filter_options[i].argument,
+				     filter_options[i].help);
+	for (size_t i = 0; i < OWN; i++)
+		if (has_own(command, &own_options[i]))
+			print_option(own_options[i].name, own_options[i].argument,
+				     own_options[i].help);
+	if (command->view == VIEW_EVENTS) {
+		printf("\nKinds:");
+		for (int kind = 0; kind < CHANGE_KINDS; kind++)
+			printf(" %s", change_names[kind]);
+		printf("\n");
+	}
+	printf("\nExamples:\n%s", command->examples);
+}
+
+void print_help(void)
+{
+	printf("Usage: lifetrace COMMAND [OPTION …]\n\n"
+	       "Follows every process's life on this host, and its zombies above all.\n\n");
+	for (const struct command *command = commands; command->name; command++)
+		printf("  %-8s %-22s %s\n", command->name, command->operands, command->summary);
+	printf("\n`lifetrace COMMAND --help` says more. Where no daemon runs, root gets a private\n"
+	       "one that goes when the command ends. Durations: 250ms, 10s, 1m30s, 2h, 1d.\n");
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* For people: aligned columns, ages, colours on a terminal. Writes to stdout. */
+#ifndef LT_PRINT_H
+#define LT_PRINT_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CELL_SIZE 512
+
+struct column {
+	const char *title;
+	int right; /* aligned */
+	void (*cell)(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE]);
+};
+
+void print_rows(const json_t *rows, uint64_t now_ns, const struct column *columns, size_t count);
+
+enum colour { PLAIN, RED, GREEN, YELLOW, BLUE, DIM };
+
+/* The escape sequence, or "" where colours are not wanted. */
+const char *colour_on(enum colour colour);
+const char *colour_off(void);
+
+/* A string member, escaped for the terminal; "-" where it is null. */
+const char *member(const json_t *object, const char *name, char buf[CELL_SIZE]);
+uint64_t number(const json_t *object, const char *name);
+/* "exited 3", "SIGKILL", "SIGABRT, core". */
+void exit_text(const json_t *row, char cell[CELL_SIZE]);
+/* The arguments, or the name in brackets. */
+void command_text(const json_t *row, char cell[CELL_SIZE]);
+
+#endif

@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* zombies, ps, status, tail: documents to text. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "core/text.h"
+#include "print.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* ---- columns ---- */
+
+static void cell_pid(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	(void)now_ns;
+	snprintf(cell, CELL_SIZE, "%" PRIu64, number(row, "pid"));
+}
+
+static void cell_ppid(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	(void)now_ns;
+	snprintf(cell, CELL_SIZE, "%" PRIu64, number(row, "ppid"));
+}
+
+static void cell_uid(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	(void)now_ns;
+	snprintf(cell, CELL_SIZE, "%" PRIu64, number(row, "uid"));
+}
+
+static void age_since(uint64_t then_ns, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	text_format_age(now_ns > then_ns ? now_ns - then_ns : 0, cell);
+}
+
+static void cell_age(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	age_since(number(row, "start_ns"), now_ns, cell);
+}
+
+static void cell_zombie_for(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	age_since(number(row, "zombie_ns"), now_ns, cell);
+}
+
+static void cell_flagged(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	(void)now_ns;
+	strcpy(cell, json_is_true(json_object_get(row, "flagged")) ? "yes" : "-");
+}
+
+static void cell_exit(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	(void)now_ns;
+	exit_text(row, cell);
+}
+
+static void cell_parent(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	char name[CELL_SIZE];
+
+	(void)now_ns;
+	snprintf(cell, CELL_SIZE, "%s", member(row, "parent_comm", name));
+}
+
+static void cell_waits(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	const json_t *waits = json_object_get(row, "parent_waits");
+
+	(void)now_ns;
+	if (json_is_object(waits))
+		snprintf(cell, CELL_SIZE, "%" PRIu64, number(waits, "calls"));
+	else
+		strcpy(cell, "-");
+}
+
+/* The unit, or the beginning of the container's id. */
+static void cell_unit(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	const char *container = json_string_value(json_object_get(row, "container"));
+	char name[CELL_SIZE];
+
+	(void)now_ns;
+	if (container)
+		snprintf(cell, CELL_SIZE, "%.12s", container);
+	else
+		snprintf(cell, CELL_SIZE, "%s", member(row, "unit", name));
+}
+
+static void cell_state(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	(void)now_ns;
+	snprintf(cell, CELL_SIZE, "%s%s",
+		 json_string_value(json_object_get(row, "state")) ?: "-",
+		 json_is_true(json_object_get(row, "orphan")) ? ", orphan" : "");
+}
+
+static void cell_zombies(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	uint64_t zombies = number(json_object_get(row, "children"), "zombies");
+
+	(void)now_ns;
+	if (zombies)
+		snprintf(cell, CELL_SIZE, "%" PRIu64, zombies);
+	else
+		strcpy(cell, "-");
+}
+
+static void cell_command(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
+{
+	(void)now_ns;
+	command_text(row, cell);
+}
+
+static const struct column zombie_columns[] = {
+	{ "PID", 1, cell_pid },		 { "ZOMBIE FOR", 1, cell_zombie_for },
+	{ "FLAGGED", 0, cell_flagged },	 { "STATUS", 0, cell_exit },
+	{ "PPID", 1, cell_ppid },	 { "PARENT", 0, cell_parent },
+	{ "ITS WAITS", 1, cell_waits },	 { "UNIT", 0, cell_unit },
+	{ "COMMAND", 0, cell_command },
+};
+
+static const struct column process_columns[] = {
+	{ "PID", 1, cell_pid },	    { "PPID", 1, cell_ppid },	{ "UID", 1, cell_uid },
+	{ "AGE", 1, cell_age },	    { "STATE", 0, cell_state }, { "ZOMBIES", 1, cell_zombies },
+	{ "UNIT", 0, cell_unit },   { "COMMAND", 0, cell_command },
+};
+
+/* ---- documents ---- */
+
+/* The text as the daemon sent it: the same bytes wherever it comes from. */
+static int print_json(const json_t *document)
+{
+	size_t len;
+	char *text = view_text(document, &len);
+
+	if (!text)
+		return FAILED;
+	fwrite(text, 1, len, stdout);
+	free(text);
+	return DONE;
+}
+
+static int check_zombies(const struct options *options, struct source *source)
+{
+	static const char *const words[] = { "OK", "WARNING", "CRITICAL" };
+	json_t *document;
+	uint64_t flagged = 0;
+	int level, status = source->ops->get(source, options, "zombies", &document);
+	const json_t *rows, *row;
+	size_t i;
+
+	if (status)
+		return CHECK_UNKNOWN;
+	rows = json_object_get(document, "zombies");
+	json_array_foreach(rows, i, row)
+		flagged += json_is_true(json_object_get(row, "flagged"));
+	level = flagged >= options->critical ? 2 : flagged >= options->warning ? 1 : 0;
+	printf("ZOMBIES %s - %" PRIu64 " flagged, %zu in all | flagged=%" PRIu64 ";%" PRIu64
+	       ";%" PRIu64 ";0 zombies=%zu;;;0\n",
+	       words[level], flagged, json_array_size(rows), flagged, options->warning,
+	       options->critical, json_array_size(rows));
+	json_decref(document);
+	return level;
+}
+
+static int show_rows(const struct options *options, struct source *source, const char *what,
+		     const struct column *columns, size_t count, const char *none)
+{
+	json_t *document;
+	int status = source->ops->get(source, options, what, &document);
+	const json_t *rows;
+
+	if (status)
+		return status;
+	rows = json_object_get(document, what);
+	if (options->json)
+		status = print_json(document);
+	else if (json_array_size(rows))
+		print_rows(rows, number(document, "time_ns"), columns, count);
+	else
+		puts(none);
+	/* asked for one process and it is not there: a failure, and a word */
+	if (!json_array_size(rows) && options->filter.has_pid && !status) {
+		complain("no %s with pid %" PRIu64,
+			 strcmp(what, "zombies") ? "process" : "zombie", options->filter.pid);
+		status = FAILED;
+	}
+	json_decref(document);
+	return status;
+}
+
+int show_zombies(const struct options *options, struct source *source)
+{
+	if (options->check)
+		return check_zombies(options, source);
+	return show_rows(options, source, "zombies", zombie_columns, ARRAY_SIZE(zombie_columns),
+			 "no zombies");
+}
+
+int show_processes(const struct options *options, struct source *source)
+{
+	return show_rows(options, source, "processes", process_columns, ARRAY_SIZE(process_columns),
+			 "no such processes");
+}
+
+/* ---- status ---- */
+
+static uint64_t sum(const json_t *counts)
+{
+	uint64_t total = 0;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)counts, name, value)
+		total += (uint64_t)json_integer_value(value);
+	return total;
+}
+
+static void print_hooks(const json_t *hooks)
+{
+	const char *what, *lead = "hooks";
+	json_t *value;
+
+	json_object_foreach((json_t *)hooks, what, value) {
+		printf("%-12s %-13s %s\n", lead, what, json_string_value(value));
+		lead = "";
+	}
+}
+
+static void print_status(const json_t *s)
+{
+	char up[TEXT_AGE_SIZE];
+	uint64_t lost = sum(json_object_get(s, "lost"));
+
+	text_format_age(number(s, "uptime_s") * NSEC_PER_SEC, up);
+	printf("%-12s %s, watching for %s\n", "lifetraced",
+	       json_string_value(json_object_get(s, "version")), up);
+	printf("%-12s %" PRIu64 ", of them %" PRIu64 " zombies, %" PRIu64 " flagged; %" PRIu64
+	       " leaks\n",
+	       "processes", number(s, "processes"), number(s, "zombies"), number(s, "flagged"),
+	       number(s, "leaks"));
+	printf("%-12s %" PRIu64 " forks (and %" PRIu64 " threads), %" PRIu64 " execs, %" PRIu64
+	       " exits, %" PRIu64 " reaps\n",
+	       "since then", number(s, "forks"), number(s, "threads"), number(s, "execs"),
+	       number(s, "exits"), number(s, "reaps"));
+	printf("%-12s %" PRIu64 " sent, %s%" PRIu64 " lost%s, %" PRIu64 " repairs, %" PRIu64
+	       " bad, %" PRIu64 " refused\n",
+	       "events", sum(json_object_get(s, "events")), lost ? colour_on(RED) : "", lost,
+	       lost ? colour_off() : "", number(s, "repairs"), number(s, "bad_records"),
+	       number(s, "refused"));
+	printf("%-12s %" PRIu64 " KiB table, %" PRIu64 " KiB ring\n", "memory",
+	       number(s, "memory_bytes") / 1024, number(s, "ring_bytes") / 1024);
+	print_hooks(json_object_get(s, "hooks"));
+}
+
+int show_status(const struct options *options, struct source *source)
+{
+	json_t *document;
+	int status = source->ops->get(source, options, "status", &document);
+
+	if (status)
+		return status;
+	if (options->json)
+		status = print_json(document);
+	else
+		print_status(document);
+	json_decref(document);
+	return status;
+}
+
+/* ---- tail ---- */
+
+static void say_fork(const json_t *e, char *out)
+{
+	char parent[CELL_SIZE];
+
+	snprintf(out, CELL_SIZE, "born of %" PRIu64 " (%s)", number(e, "ppid"),
+		 member(e, "parent_comm", parent));
+}
+
+static void say_exec(const json_t *e, char *out)
+{
+	char before[CELL_SIZE], command[CELL_SIZE];
+
+	command_text(e, command);
+	snprintf(out, CELL_SIZE, "was %.16s, runs %.400s", member(e, "comm_before", before), command);
+}
+
+static void say_zombie(const json_t *e, char *out)
+{
+	const json_t *waits = json_object_get(e, "parent_waits");
+	const json_t *sigchld = json_object_get(e, "sigchld");
+	char parent[CELL_SIZE], disposition[CELL_SIZE];
+
+	snprintf(out, CELL_SIZE, "waits for %" PRIu64 " (%.64s), which has waited %" PRIu64
+				 " times, SIGCHLD %.16s",
+		 number(e, "ppid"), member(e, "parent_comm", parent),
+		 json_is_object(waits) ? number(waits, "calls") : 0,
+		 json_is_object(sigchld) ? member(sigchld, "disposition", disposition) :
+					   "not seen");
+}
+
+static void say_flagged(const json_t *e, char *out)
+{
+	char age[TEXT_AGE_SIZE], parent[CELL_SIZE];
+
+	text_format_age(number(e, "age_ms") * NSEC_PER_MSEC, age);
+	snprintf(out, CELL_SIZE, "not reaped by %" PRIu64 " (%.64s) for %s", number(e, "ppid"),
+		 member(e, "parent_comm", parent), age);
+}
+
+static void say_reap(const json_t *e, char *out)
+{
+	char by[CELL_SIZE], name[CELL_SIZE];
+
+	snprintf(out, CELL_SIZE, "by %.64s (%.64s)%s", member(e, "reaped_by", by),
+		 member(e, "reaped_by_comm", name),
+		 json_is_true(json_object_get(e, "inferred")) ? ", inferred" : "");
+}
+
+static void say_autoreap(const json_t *e, char *out)
+{
+	(void)e;
+	strcpy(out, "its parent ignores SIGCHLD or has SA_NOCLDWAIT: never a zombie");
+}
+
+static void say_orphan(const json_t *e, char *out)
+{
+	char was[CELL_SIZE], by[CELL_SIZE], was_id[CELL_SIZE];
+
+	snprintf(out, CELL_SIZE, "%.64s (%.64s) died; adopted by %" PRIu64 " (%.64s)",
+		 member(e, "was_parent_id", was_id), member(e, "was_parent_comm", was),
+		 number(e, "ppid"), member(e, "adopted_by_comm", by));
+}
+
+static void say_stop(const json_t *e, char *out)
+{
+	char name[CELL_SIZE];
+
+	snprintf(out, CELL_SIZE, "%.32s%s", member(e, "signal", name),
+		 json_is_false(json_object_get(e, "seen_by_parent")) ? ", its parent is not told" :
+								       "");
+}
+
+static void say_wait(const json_t *e, char *out)
+{
+	snprintf(out, CELL_SIZE, "%" PRIu64 " wait calls so far",
+		 number(json_object_get(e, "waits"), "calls"));
+}
+
+static void say_leak(const json_t *e, char *out)
+{
+	char reason[CELL_SIZE], age[TEXT_AGE_SIZE];
+
+	text_format_age(number(e, "oldest_ms") * NSEC_PER_MSEC, age);
+	snprintf(out, CELL_SIZE, "%" PRIu64 " zombies, %" PRIu64 " flagged, the oldest for %s (%.32s)",
+		 number(e, "zombies"), number(e, "flagged"), age, member(e, "reason", reason));
+}
+
+static void say_lost(const json_t *e, char *out)
+{
+	snprintf(out, CELL_SIZE, "%" PRIu64 " events; the table is being repaired",
+		 sum(json_object_get(e, "lost")));
+}
+
+static void say_nothing(const json_t *e, char *out)
+{
+	(void)e;
+	*out = '\0';
+}
+
+static void say_exit(const json_t *e, char *out)
+{
+	exit_text(e, out);
+}
+
+static const struct kind_text {
+	enum colour colour;
+	void (*say)(const json_t *line, char *out);
+} kind_texts[CHANGE_KINDS] = {
+	[CHANGE_FORK] = { GREEN, say_fork },
+	[CHANGE_EXEC] = { PLAIN, say_exec },
+	[CHANGE_EXIT] = { PLAIN, say_exit },
+	[CHANGE_ZOMBIE] = { YELLOW, say_zombie },
+	[CHANGE_FLAGGED] = { RED, say_flagged },
+	[CHANGE_REAP] = { DIM, say_reap },
+	[CHANGE_AUTOREAP] = { DIM, say_autoreap },
+	[CHANGE_ORPHAN] = { BLUE, say_orphan },
+	[CHANGE_STOP] = { PLAIN, say_stop },
+	[CHANGE_CONTINUE] = { PLAIN, say_nothing },
+	[CHANGE_WAIT] = { PLAIN, say_wait },
+	[CHANGE_LEAK_OPEN] = { RED, say_leak },
+	[CHANGE_LEAK_CLOSE] = { GREEN, say_leak },
+	[CHANGE_LOST] = { RED, say_lost },
+};
+
+static void clock_text(uint64_t time_ns, uint64_t boot_realtime_ns, char buf[32])
+{
+	uint64_t real_ns = time_ns + boot_realtime_ns;
+	time_t seconds = (time_t)(real_ns / NSEC_PER_SEC);
+	struct tm tm;
+
+	localtime_r(&seconds, &tm);
+	strftime(buf, 32, "%H:%M:%S", &tm);
+	snprintf(buf + 8, 24, ".%03u", (unsigned)(real_ns % NSEC_PER_SEC / NSEC_PER_MSEC));
+}
+
+struct tail {
+	bool json;
+	uint64_t boot_realtime_ns;
+};
+
+static void print_line(const struct tail *tail, const json_t *e)
+{
+	const char *name = json_string_value(json_object_get(e, "kind"));
+	char when[32], comm[CELL_SIZE], words[CELL_SIZE];
+	unsigned kind = 0;
+
+	while (kind < CHANGE_KINDS && name && strcmp(change_names[kind], name))
+		kind++;
+	if (!name || kind == CHANGE_KINDS) /* a newer daemon's */
+		return;
+	clock_text(number(e, "time_ns"), tail->boot_realtime_ns, when);
+	kind_texts[kind].say(e, words);
+	printf("%s %s%-10s%s %7" PRIu64 " %-15s %s\n", when, colour_on(kind_texts[kind].colour),
+	       name, colour_off(), number(e, "pid"), member(e, "comm", comm), words);
+}
+
+static int on_line(void *user, const char *line, size_t len)
+{
+	const struct tail *tail = user;
+	json_t *e;
+
+	if (tail->json) {
+		fwrite(line, 1, len, stdout);
+	} else {
+		e = json_loadb(line, len, JSON_ALLOW_NUL, NULL);
+		if (e)
+			print_line(tail, e);
+		json_decref(e);
+	}
+	return fflush(stdout) || ferror(stdout);
+}
+
+int show_events(const struct options *options, struct source *source)
+{
+	struct tail tail = { .json = options->json };
+	struct options plain = { 0 };
+	json_t *document;
+	int status;
+
+	if (!tail.json) { /* to tell the time of day */
+		status = source->ops->get(source, &plain, "status", &document);
+		if (status)
+			return status;
+		tail.boot_realtime_ns = number(document, "boot_realtime_ns");
+		json_decref(document);
+	}
+	return source->ops->stream(source, options, on_line, &tail);
+}

@@ -1,0 +1,462 @@
+/*
+ * Policy on live processes: zombies are flagged in time and in their order;
+ * leaks open once, grow and close once; what is no leak opens none; two lives
+ * with the same pid are never mixed.
+ */
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- flagged in time --- */
+
+/*
+ * The promise is 50 ms from the threshold to the daemon's decision. Until the
+ * line is read here it goes through two pipes and two more processes that have
+ * to be scheduled, so its arrival is allowed as much again.
+ */
+static const int64_t promise_ns = 50 * NSEC_PER_MSEC;
+static const int64_t on_the_way_ns = 50 * NSEC_PER_MSEC;
+
+static void check_flagged(struct lt *lt, const char *id, int64_t age_ns)
+{
+	json_t *json = lt__await_event(lt, id, "flagged", 0);
+	int64_t due = int_at(json, "zombie_ns") + age_ns;
+	int64_t decided = int_at(json, "flagged_ns") - due;
+	int64_t arrived = lt__find(lt, id, "flagged", 0)->arrived_ns - due;
+
+	lt_require(decided >= 0 && decided <= promise_ns, "%s flagged %.1f ms late", id, decided / 1e6);
+	lt_require(arrived >= 0 && arrived <= promise_ns + on_the_way_ns, "%s told %.1f ms late", id,
+		   arrived / 1e6);
+	expect(json, "zombie_ns=%ld", int_at(lt__await_event(lt, id, "zombie", 0), "zombie_ns"));
+	lt_require(int_at(json, "age_ms") >= age_ns / NSEC_PER_MSEC, "age_ms");
+}
+
+static void check_flagging(const char *zombies, const char *age, int64_t age_ns)
+{
+	struct lt *lt = lt__start("--zombie-age", age, NULL);
+	struct cast *cast;
+	int64_t last_ns = 0;
+	json_t *row, *status;
+
+	lt__tail(lt);
+	cast = cast__start("zombie", zombies, NULL);
+	cast__hold(cast, "zombie");
+	for (int n = 0; n < atoi(zombies); n++) {
+		const char *id = lt__id(lt, cast__int(cast, "child", n));
+		int64_t flagged_ns;
+
+		check_flagged(lt, id, age_ns);
+		flagged_ns = int_at(lt__await_event(lt, id, "flagged", 0), "flagged_ns");
+		lt_require(flagged_ns >= last_ns, "not in the order of their deaths");
+		last_ns = flagged_ns;
+	}
+	row = lt__await_row(lt, "zombies", cast__int(cast, "child", 0), "flagged=true");
+	lt_require(int_at(row, "age_ms") >= age_ns / NSEC_PER_MSEC, "age_ms");
+	lt_require(int_at(row, "flagged_ns") >= int_at(row, "zombie_ns") + age_ns, "flagged_ns");
+	json_decref(row);
+	status = lt__status(lt);
+	lt_require(int_at(status, "flagged") >= atoi(zombies), "status counts fewer");
+	lt_require(int_at(status, "zombies") >= int_at(status, "flagged"), "status");
+	json_decref(status);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(flagging, one_after_300ms)
+{
+	check_flagging("1", "300ms", 300 * NSEC_PER_MSEC);
+}
+
+LT_TEST(flagging, one_after_20ms)
+{
+	check_flagging("1", "20ms", 20 * NSEC_PER_MSEC);
+}
+
+LT_TEST(flagging, three_hundred)
+{
+	check_flagging("300", "500ms", 500 * NSEC_PER_MSEC);
+}
+
+/* Reaped in time: never flagged. A later zombie is the proof that the time has passed. */
+LT_TEST(flagging, not_when_reaped_before)
+{
+	struct lt *lt = lt__start("--zombie-age", "1s", NULL);
+	struct cast *early, *late;
+
+	lt__tail(lt);
+	early = cast__start("zombie", "3", NULL);
+	cast__end(early);
+	late = cast__start("zombie", NULL);
+	cast__hold(late, "zombie");
+	json_decref(lt__await_row(lt, "zombies", cast__int(late, "child", 0), "flagged=false"));
+	lt__await_event(lt, lt__id(lt, cast__int(late, "child", 0)), "flagged", 0);
+	for (int n = 0; n < 3; n++)
+		lt_require(!lt__count(lt, lt__id(lt, cast__int(early, "child", n)), "flagged"),
+			   "flagged, although reaped");
+	cast__free(late);
+	cast__free(early);
+	lt__stop(lt);
+}
+
+/* `zombies --check` counts the flagged. */
+LT_TEST(flagging, check_exit_status)
+{
+	struct lt *lt = lt__start("--zombie-age", "100ms", NULL);
+	struct output output;
+	struct cast *cast;
+
+	lt__tail(lt);
+	cast = cast__start("zombie", "3", NULL);
+	cast__hold(cast, "zombie");
+	for (int n = 0; n < 3; n++)
+		lt__await_event(lt, lt__id(lt, cast__int(cast, "child", n)), "flagged", 0);
+	lt__run(lt, &output, "zombies", "--check", "--warning", "1000", "--critical", "2000", NULL);
+	lt_require(output.code == 0, "exit %d: %s", output.code, output.out);
+	output__free(&output);
+	lt__run(lt, &output, "zombies", "--check", "--warning", "2", "--critical", "2000", NULL);
+	lt_require(output.code == 1, "exit %d: %s", output.code, output.out);
+	output__free(&output);
+	lt__run(lt, &output, "zombies", "--check", "--warning", "1", "--critical", "2", NULL);
+	lt_require(output.code == 2, "exit %d: %s", output.code, output.out);
+	output__free(&output);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* --- leaks --- */
+
+static void await_flagged(struct lt *lt, struct cast *cast, int from, int to)
+{
+	for (int n = from; n < to; n++)
+		lt__await_event(lt, lt__id(lt, cast__int(cast, "child", n)), "flagged", 0);
+}
+
+static int opened(struct lt *lt, struct cast *cast)
+{
+	return lt__count(lt, lt__id(lt, cast__pid(cast)), "leak-open");
+}
+
+static int closed(struct lt *lt, struct cast *cast)
+{
+	return lt__count(lt, lt__id(lt, cast__pid(cast)), "leak-close");
+}
+
+static json_t *await_leak(struct lt *lt, struct cast *cast, const char *kind)
+{
+	return lt__await_event(lt, lt__id(lt, cast__pid(cast)), kind, 0);
+}
+
+static int64_t leaks(struct lt *lt)
+{
+	json_t *status = lt__status(lt);
+	int64_t n = int_at(status, "leaks");
+
+	json_decref(status);
+	return n;
+}
+
+/*
+ * A leak that surely opens, of another parent: when it has, all that would
+ * have opened before has opened too.
+ */
+static void open_control(struct lt *lt)
+{
+	struct cast *cast = cast__start("leak", "30", "0", "control", NULL);
+
+	await_leak(lt, cast, "leak-open");
+	cast__tell(cast, "end");
+	cast__free(cast);
+}
+
+LT_TEST(leaks, opens_once_grows_closes_once)
+{
+	const int64_t settle_ns = 700 * NSEC_PER_MSEC;
+	struct lt *lt = lt__start("--zombie-age", "200ms", "--leak-count", "5", "--leak-age", "1h",
+				  "--leak-settle", "700ms", NULL);
+	struct cast *cast;
+	json_t *json;
+	int64_t reaped_ns;
+
+	lt__tail(lt);
+	cast = cast__start("leak", "4", NULL);
+	await_flagged(lt, cast, 0, 4);
+	lt__fence(lt);
+	lt_require(opened(lt, cast) == 0, "a leak of four");
+	cast__tell(cast, "more 1");
+	json = await_leak(lt, cast, "leak-open");
+	expect(json, "pid=%d comm=leak zombies=5 flagged=5", cast__pid(cast));
+	lt_require(int_at(json, "oldest_ms") >= 200, "oldest_ms");
+	lt_require(int_at(json, "time_ns") >=
+		   int_at(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 4)), "flagged", 0),
+			  "flagged_ns"), "a leak before its fifth was flagged");
+	lt_require(leaks(lt) >= 1, "status counts no leak");
+
+	cast__tell(cast, "more 20");
+	cast__str(cast, "obeyed", 1);
+	await_flagged(lt, cast, 5, 25);
+	cast__tell(cast, "reap 23");		/* two are left: less than half of five */
+	cast__str(cast, "obeyed", 2);
+	reaped_ns = boottime_ns();
+	lt__fence(lt);
+	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 0, "%d opened, %d closed",
+		   opened(lt, cast), closed(lt, cast));
+	json = await_leak(lt, cast, "leak-close");
+	lt_require(int_at(json, "time_ns") >= reaped_ns + settle_ns - 100 * NSEC_PER_MSEC &&
+		   int_at(json, "time_ns") <= reaped_ns + settle_ns + NSEC_PER_SEC,
+		   "closed %ld ms after it shrank", (int_at(json, "time_ns") - reaped_ns) / NSEC_PER_MSEC);
+	expect(json, "since_ns=%ld", int_at(await_leak(lt, cast, "leak-open"), "since_ns"));
+	open_control(lt);
+	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 1, "%d opened, %d closed",
+		   opened(lt, cast), closed(lt, cast));
+	cast__tell(cast, "reap");
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Three is more than half of five: it stays open. */
+LT_TEST(leaks, stays_open_above_half)
+{
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "5", "--leak-age", "1h",
+				  "--leak-settle", "200ms", NULL);
+	struct cast *cast;
+
+	lt__tail(lt);
+	cast = cast__start("leak", "6", NULL);
+	await_leak(lt, cast, "leak-open");
+	cast__tell(cast, "reap 3");
+	cast__str(cast, "obeyed", 0);
+	open_control(lt);		/* takes longer than 200 ms from birth to its close */
+	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 0, "%d opened, %d closed",
+		   opened(lt, cast), closed(lt, cast));
+	cast__tell(cast, "reap");
+	await_leak(lt, cast, "leak-close");
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(leaks, closes_when_the_parent_dies)
+{
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "3", "--leak-age", "1h",
+				  "--leak-settle", "1h", NULL);
+	struct cast *cast;
+
+	lt__tail(lt);
+	cast = cast__start("leak", "3", NULL);
+	await_leak(lt, cast, "leak-open");
+	cast__terminate(cast);
+	await_leak(lt, cast, "leak-close");
+	for (int n = 0; n < 3; n++)
+		lt__await_event(lt, lt__id(lt, cast__int(cast, "child", n)), "reap", 0);
+	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 1, "%d opened, %d closed",
+		   opened(lt, cast), closed(lt, cast));
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* It leaks and reaps in turn, faster than a leak settles: one leak. */
+LT_TEST(leaks, batch_reaper_does_not_flap)
+{
+	struct lt *lt = lt__start("--zombie-age", "150ms", "--leak-count", "5", "--leak-age", "1h",
+				  "--leak-settle", "3s", NULL);
+	const int rounds = 6, batch = 6;
+	struct cast *cast;
+	int64_t empty_ns;
+
+	lt__tail(lt);
+	cast = cast__start("batch", "6", "6", NULL);
+	for (int round = 0; round < rounds; round++) {
+		cast__hold(cast, "full");
+		await_flagged(lt, cast, round * batch, (round + 1) * batch);
+		cast__go(cast);
+	}
+	cast__hold(cast, "empty");
+	empty_ns = cast__int(cast, "empty_ns", 0);
+	lt__fence(lt);
+	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 0, "%d opened, %d closed",
+		   opened(lt, cast), closed(lt, cast));
+	lt_require(int_at(await_leak(lt, cast, "leak-close"), "time_ns") >=
+		   empty_ns + 3 * NSEC_PER_SEC - 200 * NSEC_PER_MSEC, "closed too early");
+	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 1, "%d opened, %d closed",
+		   opened(lt, cast), closed(lt, cast));
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* It reaps before anything is flagged: no leak at all. */
+LT_TEST(leaks, quick_batch_reaper_is_none)
+{
+	struct lt *lt = lt__start("--zombie-age", "2s", "--leak-count", "5", NULL);
+	struct cast *cast;
+
+	lt__tail(lt);
+	cast = cast__start("batch", "20", "20", NULL);
+	cast__end(cast);
+	open_control(lt);
+	lt_require(opened(lt, cast) == 0, "a leak of a parent that reaps");
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(leaks, one_old_zombie)
+{
+	const int64_t age_ns = NSEC_PER_SEC, slack_ns = NSEC_PER_SEC;
+	struct lt *lt = lt__start("--zombie-age", "200ms", "--leak-count", "100", "--leak-age", "1s",
+				  "--leak-settle", "200ms", NULL);
+	struct cast *cast;
+	int64_t zombie_ns, open_ns;
+
+	lt__tail(lt);
+	cast = cast__start("leak", "1", NULL);
+	zombie_ns = int_at(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "zombie", 0),
+			   "zombie_ns");
+	open_ns = int_at(await_leak(lt, cast, "leak-open"), "time_ns");
+	/* Flagged for that long, or a zombie for that long: both readings pass. */
+	lt_require(open_ns >= zombie_ns + age_ns && open_ns <= zombie_ns + age_ns + slack_ns,
+		   "a leak after %ld ms", (open_ns - zombie_ns) / NSEC_PER_MSEC);
+	cast__tell(cast, "reap");
+	await_leak(lt, cast, "leak-close");
+	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 1, "%d opened, %d closed",
+		   opened(lt, cast), closed(lt, cast));
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(leaks, ignored_by_comm)
+{
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "3", "--leak-age", "300ms",
+				  "--ignore-comm", "known*", NULL);
+	struct cast *cast;
+
+	lt__tail(lt);
+	cast = cast__start("leak", "10", "0", "known-leaker", NULL);
+	await_flagged(lt, cast, 0, 10);		/* flagged it is, as a fact */
+	open_control(lt);
+	lt_require(opened(lt, cast) == 0, "an ignored leak");
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(leaks, dead_leaders_are_none)
+{
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "3", "--leak-age", "300ms",
+				  NULL);
+	struct cast *cast;
+
+	lt__tail(lt);
+	cast = cast__start("deadleader", "exit", "8", NULL);
+	cast__hold(cast, "dead-leader");
+	for (int n = 0; n < 8; n++)
+		json_decref(lt__await_row(lt, "ps", cast__int(cast, "child", n), "state=dead-leader"));
+	open_control(lt);
+	lt_require(opened(lt, cast) == 0, "a leak of dead leaders");
+	for (int n = 0; n < 8; n++) {
+		lt_require(!lt__count(lt, lt__id(lt, cast__int(cast, "child", n)), "flagged"), "flagged");
+		lt__require_no_zombie(lt, cast__int(cast, "child", n));
+	}
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* --- pid reuse --- */
+
+/* What was shown of the children of one parent: {id: {kind: n, "exit_status": n, …}}. */
+static json_t *tally(struct lt *lt, const char *parent_id, json_t *ids_by_pid)
+{
+	const struct event *events;
+	size_t n = lt__events(lt, &events);
+	json_t *lives = json_object();
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *json = events[i].json, *life, *ids;
+		const char *kind = str_at(json, "kind");
+		const char *id = json_string_value(json_at(json, "id"));
+		const char *parent = json_string_value(json_at(json, "parent_id"));
+		char pid[16];
+
+		if (!strcmp(kind, "fork") && parent && !strcmp(parent, parent_id)) {
+			snprintf(pid, sizeof(pid), "%d", (int)int_at(json, "pid"));
+			lt_require(!json_object_get(lives, id), "two births of %s", id);
+			json_object_set_new(lives, id, json_object());
+			if (!json_object_get(ids_by_pid, pid))
+				json_object_set_new(ids_by_pid, pid, json_array());
+			ids = json_object_get(ids_by_pid, pid);
+			json_array_append(ids, json_at(json, "id"));
+		}
+		life = id ? json_object_get(lives, id) : NULL;
+		if (!life)
+			continue;
+		json_object_set_new(life, kind, json_integer(
+			json_integer_value(json_object_get(life, kind)) + 1));
+		if (!strcmp(kind, "exit"))
+			json_object_set(life, "status", json_at(json, "exit.status"));
+		if (!strcmp(kind, "reap"))
+			json_object_set(life, "reaped_by", json_at(json, "reaped_by"));
+	}
+	return lives;
+}
+
+/* The k-th life with a pid is the k-th that wait reported with it. */
+static int check_lives(struct lt *lt, struct cast *cast, int lives_min)
+{
+	const char *parent_id = lt__id(lt, cast__pid(cast));
+	json_t *ids_by_pid = json_object(), *lives = tally(lt, parent_id, ids_by_pid);
+	json_t *seen = json_object();
+	int reused = 0, n = 0;
+
+	for (; n < lives_min; n++) {
+		const char *pid = cast__str(cast, "wait.ret", n);
+		json_int_t k = json_integer_value(json_object_get(seen, pid));
+		const char *id = json_string_value(json_array_get(json_object_get(ids_by_pid, pid), k));
+		json_t *life = id ? json_object_get(lives, id) : NULL;
+
+		lt_require(life, "life %d with pid %s was not shown", (int)k, pid);
+		expect(life, "fork=1 exit=1 zombie=1 reap=1 status=%s reaped_by=%s",
+		       cast__str(cast, "wait.status", n), parent_id);
+		json_object_set_new(seen, pid, json_integer(k + 1));
+		reused += k > 0;
+	}
+	lt_require((int)json_object_size(lives) == n, "%zu lives shown, %d lived",
+		   json_object_size(lives), n);
+	json_decref(seen);
+	json_decref(lives);
+	json_decref(ids_by_pid);
+	return reused;
+}
+
+/* Reused at once, while the end of the life before is still on its way. */
+LT_TEST(reuse, same_pid_at_once)
+{
+	struct lt *lt = lt__start(NULL);
+	struct cast *cast;
+	int reused;
+
+	lt__tail(lt);
+	cast = cast__start("reuse", "400", "same", NULL);
+	cast__hold(cast, "lived");
+	lt__fence(lt);
+	reused = check_lives(lt, cast, 400);
+	lt_require(reused >= 300, "only %d lives with a pid used before", reused);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* The kernel's own reuse, with few pids. They are the whole host's: restored in any case. */
+LT_TEST(reuse, small_pid_max)
+{
+	struct guard *guard = guard__set("/proc/sys/kernel/pid_max", "1200");
+	struct lt *lt = lt__start(NULL);
+	struct cast *cast;
+	int reused;
+
+	lt__tail(lt);
+	cast = cast__start("reuse", "3000", NULL);
+	cast__hold(cast, "lived");
+	guard__restore(guard);
+	lt__fence(lt);
+	reused = check_lives(lt, cast, 3000);
+	lt_require(reused >= 1000, "only %d lives with a pid used before", reused);
+	cast__free(cast);
+	lt__stop(lt);
+}

@@ -1,0 +1,960 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The smoke test of a whole lifetrace on the kernel that runs: small processes live and die, and
+ * what the command and the daemon tell of them is compared with what wait and /proc told us.
+ *
+ *	smoke --command LIFETRACE --socket PATH [OPTION]...
+ *		--direct	on somebody's host: others fork, too, and the kernel may
+ *				refuse the best hooks (then a reap is seen late)
+ *		--slow N	time limits are N times the usual
+ *		--before PID	that process made a zombie (status 11) before the daemon began
+ *		--only NAME	one case
+ *	smoke --leave-zombie	makes that zombie, and waits for the end of its standard input
+ *	smoke --exit N		just that: for exec
+ *
+ * One line a case: "VM-TEST ok NAME" or "VM-TEST not ok NAME: why"; "# " begins a remark. The exit
+ * status is 0 when all were ok. The daemon must have been started with --zombie-age 500ms.
+ */
+#include "ask.h"
+#include "expect.h"
+#include "proc.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BEFORE_STATUS 11
+#define USUAL_LIMIT_MS 4000
+#define THREADS 8
+
+static struct {
+	bool direct;
+	int slow;
+	pid_t before;
+	const char *only;
+} options = { .slow = 1 };
+
+static int limit_ms(void)
+{
+	return USUAL_LIMIT_MS * options.slow;
+}
+
+/* The event, or NULL and the blame. */
+static json_t *expect_event(const char *kind, pid_t pid)
+{
+	json_t *event = ask_tail_wait(kind, pid, limit_ms());
+
+	if (!event)
+		blame("no %s of %d in the tail", kind, pid);
+	return event;
+}
+
+static void expect_count(const char *kind, pid_t pid, int expected)
+{
+	int n = ask_tail_count(kind, pid);
+
+	if (n != expected)
+		blame("%d %s events of %d, expected %d", n, kind, pid, expected);
+}
+
+/* --- processes -------------------------------------------------------------------------------- */
+
+static pid_t spawn(void (*body)(void))
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		body();
+		_exit(0);
+	}
+	if (pid < 0)
+		blame("fork: %m");
+	return pid;
+}
+
+static int reap(pid_t pid)
+{
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/* A pipe that every child inherits: the children's word to us, or ours to them. */
+static int word[2] = { -1, -1 };
+
+static void open_word(void)
+{
+	if (pipe(word) < 0)
+		blame("pipe: %m");
+}
+
+static void close_word(void)
+{
+	close(word[0]);
+	close(word[1]);
+}
+
+static void say_pid(pid_t pid)
+{
+	if (write(word[1], &pid, sizeof(pid)) != sizeof(pid))
+		_exit(99);
+}
+
+static pid_t hear_pid(void)
+{
+	pid_t pid = 0;
+
+	if (read(word[0], &pid, sizeof(pid)) != sizeof(pid))
+		blame("a child said nothing");
+	return pid;
+}
+
+static void body_nothing(void)
+{
+}
+
+/*
+ * All that came before it is in the tail when this returns: events are told in the order of the
+ * ring, and a child that dies now is the last of them.
+ */
+static bool sync_tail(int timeout_ms)
+{
+	pid_t pid = spawn(body_nothing);
+
+	reap(pid);
+	return ask_tail_wait("exit", pid, timeout_ms) != NULL;
+}
+
+static void expect_sync(void)
+{
+	if (!sync_tail(limit_ms()))
+		blame("the tail does not show what happens");
+}
+
+/* The daemon that serves `tail` may take a moment to subscribe it: what came before is not seen. */
+static bool tail_is_live(void)
+{
+	const long long end_ms = ask_now_ms() + limit_ms();
+
+	while (ask_now_ms() < end_ms) {
+		if (sync_tail(200 * options.slow))
+			return true;
+	}
+	return false;
+}
+
+/* --- what lifetrace tells --------------------------------------------------------------------- */
+
+/* `lifetrace COMMAND --pid PID`: its first row as a new reference, NULL when it has none. */
+static json_t *row_of(const char *command, const char *array, pid_t pid)
+{
+	json_t *document;
+	json_t *row;
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	document = ask_command((const char *[]){ command, "--pid", number, NULL }, NULL);
+	if (!document)
+		blame("lifetrace %s --pid %d failed", command, pid);
+	row = json_array_get(json_object_get(document, array), 0);
+	json_incref(row);
+	json_decref(document);
+	return row;
+}
+
+static json_t *zombie_row(pid_t pid)
+{
+	return row_of("zombies", "zombies", pid);
+}
+
+static bool is_in_state(json_t *row, const char *state)
+{
+	const char *its = json_string_value(ask_at(row, "state"));
+
+	return its && !strcmp(its, state);
+}
+
+/* Waits until `ps` shows the process in this state; the row, a new reference, or NULL. */
+static json_t *expect_state(pid_t pid, const char *state)
+{
+	const long long end_ms = ask_now_ms() + limit_ms();
+	json_t *row;
+
+	for (;;) {
+		row = row_of("ps", "processes", pid);
+		if (row && is_in_state(row, state))
+			return row;
+		if (ask_now_ms() > end_ms || expect_why())
+			break;
+		json_decref(row);
+		usleep(50000);
+	}
+	if (row)
+		blame_value(row, "state", state);
+	else
+		blame("ps has no %d, expected it %s", pid, state);
+	json_decref(row);
+	return NULL;
+}
+
+/* "release" is exact. A locked-down host allows neither of its hooks, a kernel in a VM must. */
+static const char *expected_reap_source(void)
+{
+	json_t *status = ask_http("/v1/status");
+	const char *hook = json_string_value(ask_at(status, "hooks.reap"));
+	bool exact = !options.direct || (hook && strstr(hook, "release_task"));
+
+	json_decref(status);
+	return exact ? "release" : "free";
+}
+
+static void expect_reap(pid_t pid, pid_t by)
+{
+	json_t *event = expect_event("reap", pid);
+
+	expect_id_of(event, "reaped_by", by);
+	expect_text(event, "reap_source", expected_reap_source());
+	expect_bool(event, "inferred", false);
+}
+
+/* A whole life of which we are the parent: born, dead, a zombie, reaped, each exactly once. */
+static void expect_life(pid_t pid, int status)
+{
+	json_t *fork_event = expect_event("fork", pid);
+
+	expect_number(fork_event, "ppid", getpid());
+	expect_exit(expect_event("exit", pid), status);
+	expect_exit(expect_event("zombie", pid), status);
+	expect_reap(pid, getpid());
+	expect_same(fork_event, expect_event("reap", pid), "id");
+	expect_count("fork", pid, 1);
+	expect_count("exit", pid, 1);
+	expect_count("zombie", pid, 1);
+	expect_count("reap", pid, 1);
+}
+
+/* --- the cases -------------------------------------------------------------------------------- */
+
+static void case_hooks(void)
+{
+	static const char *const needed[] = { "birth", "exec", "exit", "zombie", "reap", "wait" };
+	json_t *status = ask_command((const char *[]){ "status", NULL }, NULL);
+	json_t *hooks = ask_at(status, "hooks");
+	const char *name;
+	json_t *hook;
+
+	if (!status)
+		blame("lifetrace status --json failed");
+	json_object_foreach(hooks, name, hook) {
+		printf("# hook %s: %s\n", name, json_string_value(hook));
+	}
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+		const char *text = json_string_value(json_object_get(hooks, needed[i]));
+
+		if (status && (!text || !strncmp(text, "off", 3)))
+			blame_value(hooks, needed[i], "a hook");
+	}
+	json_decref(status);
+}
+
+static void body_exit_3(void)
+{
+	_exit(3);
+}
+
+static void case_exits_3(void)
+{
+	pid_t pid = spawn(body_exit_3);
+
+	expect_life(pid, reap(pid));
+}
+
+static void body_pause(void)
+{
+	for (;;)
+		pause();
+}
+
+static void case_killed(void)
+{
+	pid_t pid = spawn(body_pause);
+
+	kill(pid, SIGKILL);
+	expect_life(pid, reap(pid));
+}
+
+static json_t *wait_for_zombie(pid_t pid)
+{
+	const long long end_ms = ask_now_ms() + limit_ms();
+	json_t *row;
+
+	do
+		row = zombie_row(pid);
+	while (!row && ask_now_ms() < end_ms && usleep(50000) == 0);
+	if (!row)
+		blame("zombies does not list %d", pid);
+	return row;
+}
+
+static void expect_no_zombie(pid_t pid)
+{
+	const long long end_ms = ask_now_ms() + limit_ms();
+	json_t *row;
+
+	while ((row = zombie_row(pid)) && ask_now_ms() < end_ms) {
+		json_decref(row);
+		usleep(50000);
+	}
+	if (row)
+		blame("zombies still lists %d, which is reaped", pid);
+	json_decref(row);
+}
+
+static void expect_zombie_row(json_t *row, int exit_status)
+{
+	expect_text(row, "state", "zombie");
+	expect_exit(row, W_EXITCODE(exit_status, 0));
+	expect_null(row, "reaped_ns");
+	expect_null(row, "reaped_by");
+}
+
+static void body_exit_7(void)
+{
+	_exit(7);
+}
+
+static void case_zombie_of_a_second(void)
+{
+	const long long begin_ms = ask_now_ms();
+	pid_t pid = spawn(body_exit_7);
+	json_t *row = wait_for_zombie(pid);
+
+	expect_zombie_row(row, 7);
+	expect_number(row, "ppid", getpid());
+	expect_id_of(row, "parent_id", getpid());
+	expect_bool(row, "inferred", false);
+	expect_text(row, "sigchld.disposition", "default");
+	json_decref(row);
+	while (ask_now_ms() < begin_ms + 1100)
+		usleep(10000);
+	row = zombie_row(pid);
+	expect_at_least(row, "age_ms", 900);
+	expect_bool(row, "flagged", true);
+	json_decref(row);
+	expect_event("flagged", pid);
+	expect_life(pid, reap(pid));
+	expect_no_zombie(pid);
+}
+
+static void case_zombie_from_before(void)
+{
+	json_t *document = ask_command((const char *[]){ "zombies", NULL }, NULL);
+	json_t *found = NULL;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(ask_at(document, "zombies"), i, row) {
+		if (json_integer_value(ask_at(row, "ppid")) == options.before)
+			found = row;
+	}
+	if (!found)
+		blame("zombies does not list the child of %d", options.before);
+	expect_zombie_row(found, BEFORE_STATUS);
+	expect_bool(found, "inferred", true);
+	expect_at_least(found, "age_ms", 0);
+	json_decref(document);
+}
+
+static int held[2]; /* a child that waits for its end reads from it */
+
+static void body_until_let_go(void)
+{
+	char byte;
+
+	close(held[1]);
+	if (read(held[0], &byte, 1) < 0)
+		_exit(98);
+	_exit(6);
+}
+
+static void body_father(void)
+{
+	say_pid(spawn(body_until_let_go));
+	_exit(0);
+}
+
+static void case_orphan(void)
+{
+	pid_t father;
+	pid_t child;
+	pid_t adopter;
+	json_t *event;
+	json_t *row;
+
+	open_word();
+	if (pipe(held) < 0)
+		blame("pipe: %m");
+	father = spawn(body_father);
+	child = hear_pid();
+	reap(father);
+	adopter = (pid_t)proc_stat(child, 4);
+	if (!options.direct && adopter != 1)
+		blame("/proc says that %d adopted %d", adopter, child);
+	event = expect_event("orphan", child);
+	expect_id_of(event, "was_parent_id", father);
+	expect_id_of(event, "adopted_by", adopter);
+	row = expect_state(child, "running");
+	expect_bool(row, "orphan", true);
+	expect_number(row, "ppid", adopter);
+	json_decref(row);
+	close(held[0]);
+	close(held[1]);
+	expect_exit(expect_event("exit", child), W_EXITCODE(6, 0));
+	expect_reap(child, adopter);
+	close_word();
+}
+
+static void body_exit_5(void)
+{
+	_exit(5);
+}
+
+static void on_sigchld(int signal)
+{
+	(void)signal;
+}
+
+/* Returns from wait with ECHILD when all children are gone, as with SIG_IGN. */
+static void make_autoreaped_child(const struct sigaction *action)
+{
+	sigaction(SIGCHLD, action, NULL);
+	say_pid(spawn(body_exit_5));
+	while (wait(NULL) >= 0 || errno == EINTR)
+		;
+}
+
+static void body_ignores_sigchld(void)
+{
+	make_autoreaped_child(&(struct sigaction){ .sa_handler = SIG_IGN });
+}
+
+static void body_nocldwait(void)
+{
+	make_autoreaped_child(
+		&(struct sigaction){ .sa_handler = on_sigchld, .sa_flags = SA_NOCLDWAIT });
+}
+
+static void expect_autoreap(void (*father_body)(void))
+{
+	pid_t father;
+	pid_t child;
+
+	open_word();
+	father = spawn(father_body);
+	child = hear_pid();
+	reap(father);
+	close_word();
+	expect_exit(expect_event("autoreap", child), W_EXITCODE(5, 0));
+	expect_exit(expect_event("exit", child), W_EXITCODE(5, 0));
+	expect_sync();
+	expect_count("autoreap", child, 1);
+	expect_count("zombie", child, 0);
+	expect_count("reap", child, 0);
+}
+
+static void case_sigchld_ignored(void)
+{
+	expect_autoreap(body_ignores_sigchld);
+}
+
+static void case_nocldwait(void)
+{
+	expect_autoreap(body_nocldwait);
+}
+
+static void case_stop_and_continue(void)
+{
+	pid_t pid = spawn(body_pause);
+	int status;
+
+	kill(pid, SIGSTOP);
+	waitpid(pid, &status, WUNTRACED);
+	expect_text(expect_event("stop", pid), "signal", "SIGSTOP");
+	json_decref(expect_state(pid, "stopped"));
+	kill(pid, SIGCONT);
+	waitpid(pid, &status, WCONTINUED);
+	expect_event("continue", pid);
+	json_decref(expect_state(pid, "running"));
+	kill(pid, SIGTERM);
+	expect_life(pid, reap(pid));
+}
+
+static pthread_barrier_t barrier;
+
+/* The thread alone ends here: glibc's exit would be the group's, pthread_exit does more first. */
+static void exit_thread(int status)
+{
+	syscall(SYS_exit, status);
+}
+
+static void *thread_exits_with_the_rest(void *arg)
+{
+	pthread_barrier_wait(&barrier);
+	exit_thread(0);
+	return arg;
+}
+
+static void body_threads_exit_at_once(void)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(&barrier, NULL, THREADS);
+	for (int i = 1; i < THREADS; i++)
+		pthread_create(&thread, NULL, thread_exits_with_the_rest, NULL);
+	pthread_barrier_wait(&barrier);
+	exit_thread(4);
+}
+
+static void case_threads_exit_at_once(void)
+{
+	for (int i = 0; i < 20 && !expect_why(); i++) {
+		pid_t pid = spawn(body_threads_exit_at_once);
+		int status = reap(pid);
+
+		expect_sync();
+		expect_life(pid, status);
+	}
+}
+
+static void *thread_until_let_go(void *arg)
+{
+	char byte;
+
+	if (read(held[0], &byte, 1) < 0)
+		_exit(98);
+	exit_thread(0);
+	return arg;
+}
+
+static void body_leader_exits_first(void)
+{
+	pthread_t thread;
+
+	close(held[1]);
+	pthread_create(&thread, NULL, thread_until_let_go, NULL);
+	exit_thread(5);
+}
+
+static void case_dead_leader(void)
+{
+	pid_t pid;
+
+	if (pipe(held) < 0)
+		blame("pipe: %m");
+	pid = spawn(body_leader_exits_first);
+	json_decref(expect_state(pid, "dead-leader"));
+	expect_sync();
+	expect_count("exit", pid, 0);
+	close(held[0]);
+	close(held[1]);
+	expect_life(pid, reap(pid));
+}
+
+static void *thread_execs(void *arg)
+{
+	say_pid((pid_t)syscall(SYS_gettid));
+	execl("/proc/self/exe", "smoke", "--exit", "9", NULL);
+	_exit(97);
+	return arg;
+}
+
+static void body_thread_execs(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, thread_execs, NULL);
+	pthread_join(thread, NULL);
+}
+
+static void case_thread_execs(void)
+{
+	json_t *exec;
+	pid_t pid;
+	pid_t tid;
+
+	open_word();
+	pid = spawn(body_thread_execs);
+	tid = hear_pid();
+	expect_life(pid, reap(pid));
+	close_word();
+	exec = expect_event("exec", pid);
+	expect_same(expect_event("fork", pid), exec, "id");
+	expect_number(exec, "by_tid", tid);
+	expect_exit(expect_event("exit", pid), W_EXITCODE(9, 0));
+	if (exec && json_array_size(ask_at(exec, "args")) != 3)
+		blame_value(exec, "args", "smoke --exit 9");
+}
+
+static void body_makes_a_sibling(void)
+{
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid == 0)
+		_exit(8);
+	say_pid((pid_t)pid);
+}
+
+static void case_clone_parent(void)
+{
+	json_t *event;
+	pid_t creator;
+	pid_t sibling;
+
+	open_word();
+	creator = spawn(body_makes_a_sibling);
+	sibling = hear_pid();
+	reap(creator);
+	expect_life(sibling, reap(sibling));
+	close_word();
+	event = expect_event("fork", sibling);
+	expect_id_of(event, "parent_id", getpid());
+	expect_id_of(event, "born_of", creator);
+	expect_null(expect_event("fork", creator), "born_of");
+}
+
+static void body_waits_in_vain(void)
+{
+	pid_t pid;
+
+	pid = spawn(body_pause);
+	for (int i = 0; i < 5; i++)
+		waitpid(-1, NULL, WNOHANG);
+	waitpid(pid, NULL, WNOHANG);
+	say_pid(pid);
+	body_pause();
+}
+
+static void case_wait_calls(void)
+{
+	pid_t child;
+	pid_t pid;
+	json_t *row;
+
+	open_word();
+	pid = spawn(body_waits_in_vain);
+	child = hear_pid();
+	row = expect_state(pid, "running");
+	expect_number(row, "waits.calls", 6);
+	expect_number(row, "waits.any", 5);
+	expect_number(row, "waits.pid", 1);
+	expect_number(row, "waits.nohang", 6);
+	expect_text(row, "waits.last.which", "pid");
+	expect_number(row, "waits.last.pid", child);
+	json_decref(row);
+	kill(pid, SIGKILL);
+	reap(pid);
+	kill(child, SIGKILL);
+	close_word();
+}
+
+static long long births_by_lifetrace(void)
+{
+	json_t *status = ask_http("/v1/status");
+	long long births = json_integer_value(ask_at(status, "forks")) +
+			   json_integer_value(ask_at(status, "threads"));
+
+	if (!status)
+		blame("GET /v1/status failed");
+	json_decref(status);
+	return births;
+}
+
+/*
+ * How many births lifetrace has not counted: all those before its start. Nobody may be born
+ * between the three looks, and the number must settle, because the daemon need not read its ring
+ * at once. -1 when it did not settle.
+ */
+static long long uncounted_births(long long wanted)
+{
+	const long long end_ms = ask_now_ms() + limit_ms();
+	long long last = -1;
+	int same = 0;
+
+	while (ask_now_ms() < end_ms && !expect_why()) {
+		long long before = proc_births();
+		long long difference = before - births_by_lifetrace();
+
+		if (proc_births() == before) {
+			same = difference == last ? same + 1 : 0;
+			last = difference;
+			if (same >= 5 && (wanted < 0 || last == wanted))
+				return last;
+		}
+		usleep(50000);
+	}
+	return last;
+}
+
+static void *thread_nothing(void *arg)
+{
+	return arg;
+}
+
+static void body_two_threads(void)
+{
+	pthread_t threads[2];
+
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, thread_nothing, NULL);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* 400 births at once, 600 of them when the threads are counted. */
+static void burst(void)
+{
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 20; i++)
+			spawn(i % 4 ? body_nothing : body_two_threads);
+		for (int i = 0; i < 20; i++)
+			reap(-1);
+	}
+}
+
+static void case_births_are_counted(void)
+{
+	long long before = uncounted_births(-1);
+	long long after;
+
+	burst();
+	after = uncounted_births(before);
+	if (before < 0 || after != before)
+		blame("/proc/stat has %lld births more than lifetrace before a burst, %lld after",
+		      before, after);
+}
+
+/* A row against /proc/PID/stat: the parent, and the start in clock ticks. */
+static void compare_row(json_t *row, char *difference, size_t size)
+{
+	pid_t pid = (pid_t)json_integer_value(ask_at(row, "pid"));
+	long long ppid = proc_stat(pid, 4);
+	long long ticks = proc_stat(pid, 22);
+	long long tick_ns = 1000000000 / sysconf(_SC_CLK_TCK);
+	long long start = json_integer_value(ask_at(row, "start_ns")) / tick_ns;
+
+	if (ppid >= 0 && ppid != json_integer_value(ask_at(row, "ppid")))
+		snprintf(difference, size, "the parent of %d is %lld", pid, ppid);
+	else if (ticks >= 0 && ticks != start)
+		snprintf(difference, size, "%d began at tick %lld, not %lld", pid, ticks, start);
+}
+
+static void compare_rows(json_t *rows, pid_t asker, char *difference, size_t size)
+{
+	static struct proc_pids before, after, listed;
+	json_t *row;
+	size_t i;
+
+	proc_pids(&after);
+	listed.n = 0;
+	json_array_foreach(rows, i, row) {
+		pid_t pid = (pid_t)json_integer_value(ask_at(row, "pid"));
+
+		listed.pid[listed.n++] = pid;
+		if (proc_pids_have(&after, pid))
+			compare_row(row, difference, size);
+		else if (before.n && !proc_pids_have(&before, pid) && pid != asker)
+			snprintf(difference, size, "%d does not live", pid);
+	}
+	for (int k = 0; k < after.n; k++) {
+		pid_t pid = after.pid[k];
+
+		if (proc_pids_have(&before, pid) && !proc_pids_have(&listed, pid))
+			snprintf(difference, size, "%d is missing", pid);
+	}
+	before = after;
+}
+
+/*
+ * Processes come and go between the looks: a pid that /proc had before and after must be listed,
+ * one that it had neither before nor after must not. A zombie's free may come late: it must
+ * become right within the time.
+ */
+static void case_table_is_proc(void)
+{
+	const long long end_ms = ask_now_ms() + limit_ms();
+	char difference[128] = "nothing to compare";
+	pid_t asker;
+
+	for (int round = 0; difference[0] && ask_now_ms() < end_ms; round++) {
+		json_t *ps = ask_command((const char *[]){ "ps", "--kernel", NULL }, &asker);
+
+		if (round)
+			difference[0] = '\0';
+		if (!ps)
+			snprintf(difference, sizeof(difference), "lifetrace ps failed");
+		compare_rows(ask_at(ps, "processes"), asker, difference, sizeof(difference));
+		json_decref(ps);
+	}
+	if (difference[0])
+		blame("ps and /proc differ: %s", difference);
+}
+
+static void case_nothing_lost(void)
+{
+	json_t *status = ask_http("/v1/status");
+	const char *kind;
+	json_t *n;
+
+	if (!json_is_object(ask_at(status, "lost")))
+		blame("status has no lost");
+	json_object_foreach(ask_at(status, "lost"), kind, n) {
+		if (json_integer_value(n) != 0)
+			blame_value(ask_at(status, "lost"), kind, "0");
+	}
+	expect_number(status, "bad_records", 0);
+	expect_number(status, "refused", 0);
+	if (ask_tail_bad_lines() > 0)
+		blame("%d lines of tail are no JSON", ask_tail_bad_lines());
+	json_decref(status);
+}
+
+static const struct smoke_case {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{ "hooks", case_hooks },
+	{ "zombie-from-before", case_zombie_from_before },
+	{ "exits-3", case_exits_3 },
+	{ "killed", case_killed },
+	{ "zombie-of-a-second", case_zombie_of_a_second },
+	{ "orphan", case_orphan },
+	{ "sigchld-ignored", case_sigchld_ignored },
+	{ "nocldwait", case_nocldwait },
+	{ "stop-and-continue", case_stop_and_continue },
+	{ "threads-exit-at-once", case_threads_exit_at_once },
+	{ "dead-leader", case_dead_leader },
+	{ "thread-execs", case_thread_execs },
+	{ "clone-parent", case_clone_parent },
+	{ "wait-calls", case_wait_calls },
+	{ "births-are-counted", case_births_are_counted },
+	{ "table-is-proc", case_table_is_proc },
+	{ "nothing-lost", case_nothing_lost },
+};
+
+static bool is_wanted(const struct smoke_case *c)
+{
+	if (options.only)
+		return !strcmp(options.only, c->name);
+	return options.before || c->run != case_zombie_from_before;
+}
+
+static bool run_case(const struct smoke_case *c)
+{
+	const long long begin_ms = ask_now_ms();
+
+	expect_begin();
+	c->run();
+	if (expect_why())
+		printf("VM-TEST not ok %s: %s\n", c->name, expect_why());
+	else
+		printf("VM-TEST ok %s (%lld ms)\n", c->name, ask_now_ms() - begin_ms);
+	fflush(stdout);
+	return !expect_why();
+}
+
+static int run_cases(void)
+{
+	bool ok = true;
+
+	if (ask_tail_start() < 0 || !tail_is_live()) {
+		printf("VM-TEST not ok tail: lifetrace tail --json shows nothing\n");
+		return 1;
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (is_wanted(&cases[i]))
+			ok = run_case(&cases[i]) && ok;
+	}
+	ask_tail_stop();
+	return !ok;
+}
+
+static void body_before(void)
+{
+	_exit(BEFORE_STATUS);
+}
+
+static int leave_zombie(void)
+{
+	char byte;
+	pid_t pid = spawn(body_before);
+
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	reap(pid);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	enum { COMMAND = 1, SOCKET, DIRECT, SLOW, BEFORE, ONLY, LEAVE_ZOMBIE, EXIT };
+	static const struct option names[] = {
+		{ "command", required_argument, NULL, COMMAND },
+		{ "socket", required_argument, NULL, SOCKET },
+		{ "direct", no_argument, NULL, DIRECT },
+		{ "slow", required_argument, NULL, SLOW },
+		{ "before", required_argument, NULL, BEFORE },
+		{ "only", required_argument, NULL, ONLY },
+		{ "leave-zombie", no_argument, NULL, LEAVE_ZOMBIE },
+		{ "exit", required_argument, NULL, EXIT },
+		{},
+	};
+	struct ask_paths paths = {};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		switch (option) {
+		case COMMAND:
+			paths.command = optarg;
+			break;
+		case SOCKET:
+			paths.socket = optarg;
+			break;
+		case DIRECT:
+			options.direct = true;
+			break;
+		case SLOW:
+			options.slow = (int)strtol(optarg, NULL, 10);
+			break;
+		case BEFORE:
+			options.before = (pid_t)strtol(optarg, NULL, 10);
+			break;
+		case ONLY:
+			options.only = optarg;
+			break;
+		case LEAVE_ZOMBIE:
+			return leave_zombie();
+		case EXIT:
+			return (int)strtol(optarg, NULL, 10);
+		default:
+			return 2;
+		}
+	}
+	if (!paths.command || !paths.socket) {
+		fprintf(stderr, "smoke: --command and --socket are needed\n");
+		return 2;
+	}
+	ask_init(paths);
+	return run_cases();
+}
