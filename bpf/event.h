@@ -65,9 +65,10 @@
 	X(48, LOST, lost, lt_counts)          /* records lost since the last LOST */ \
 	X(49, COUNTS, counts, lt_counts)      /* records sent since the start */      \
 	X(50, TOTALS, totals, lt_totals)      /* what another table had counted */  \
-	X(51, WAITS, waits, lt_wait)          /* the counters, as somebody looked */
+	X(51, WAITS, waits, lt_wait)          /* the counters, as somebody looked */ \
+	X(52, ABSENT, absent, lt_free)        /* looked for, and its pid was free */
 
-#define LT_KIND_MAX 52
+#define LT_KIND_MAX 53
 #define LT_KERNEL_KINDS 16 /* kinds below this are counted by the kernel side */
 
 enum lt_kind {
@@ -243,7 +244,14 @@ enum lt_state {
 	LT_REAPED,
 };
 
-enum lt_reap_source { LT_REAP_UNKNOWN, LT_REAP_RELEASE, LT_REAP_FREE, LT_REAP_SCAN };
+/* How a reap became known: LOOK and FREE after the fact, SCAN by inference. */
+enum lt_reap_source {
+	LT_REAP_UNKNOWN,
+	LT_REAP_RELEASE,
+	LT_REAP_FREE,
+	LT_REAP_LOOK,
+	LT_REAP_SCAN,
+};
 
 #define LT_LIFE_KERNEL 0x1
 #define LT_LIFE_INFERRED 0x2

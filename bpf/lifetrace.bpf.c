@@ -99,8 +99,9 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	exe_len = exe_len > 0 ? exe_len - 1 : 0;
 	exe_len &= LT_EXE_MAX - 1;
 	if (args_len > LT_ARGS_MAX) {
+		if (args_len > LT_ARGS_MAX + 1) /* the last NUL is no loss */
+			e->flags |= LT_EXEC_ARGS_CUT;
 		args_len = LT_ARGS_MAX;
-		e->flags |= LT_EXEC_ARGS_CUT;
 	}
 	if (bpf_probe_read_user(e->text + exe_len, args_len, (void *)mm->arg_start)) {
 		args_len = 0;
@@ -388,7 +389,8 @@ static __always_inline void emit_stop(__u32 kind, struct lt_id id, __u32 signal,
  * Whose death, stop or continue a parent's signal tells of is said by si_pid,
  * in the receiver's namespace. Nearly always that is the current process; not
  * when a dying father's zombies are told to their adopter (the father's exit
- * record says all of that), nor when a traced thread tells its tracer.
+ * record says all of that), nor when a traced thread tells its tracer. A tracer
+ * is also told when only the leader died, and of stops that stop no program.
  */
 static __always_inline void on_child_signal(int sig, struct kernel_siginfo *info,
 					    struct task_struct *receiver, int code, int result)
@@ -404,9 +406,12 @@ static __always_inline void on_child_signal(int sig, struct kernel_siginfo *info
 
 	bpf_probe_read_kernel(&own_pid, sizeof(own_pid), lt_upid(pid, level));
 	if (si_pid == own_pid && code <= CLD_DUMPED && exiting) {
-		if (sig == BPF_CORE_READ(leader, exit_signal) || sig == SIGCHLD)
+		if ((sig == BPF_CORE_READ(leader, exit_signal) || sig == SIGCHLD) &&
+		    !BPF_CORE_READ(leader, signal, live.counter))
 			emit_death(leader, receiver, sig, result);
 	} else if (si_pid == own_pid && code == CLD_STOPPED) {
+		if (!(BPF_CORE_READ(leader, signal, flags) & SIGNAL_STOP_STOPPED))
+			return;
 		id_of_leader(&id, leader);
 		emit_stop(LT_STOP, id, BPF_CORE_READ(info, _sifields._sigchld._status),
 			  LT_STOP_SEEN);

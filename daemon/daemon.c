@@ -31,6 +31,7 @@
  * only then. After a loss sooner, as then it is the table that is wrong.
  */
 #define SWEEP_AFTER_NS NSEC_PER_SEC
+#define LOOK_AFTER_NS NSEC_PER_SEC
 #define SWEEP_AFTER_LOSS_NS (300 * NSEC_PER_MSEC)
 
 #define USEC(ns) ((ns) / 1000)
@@ -46,13 +47,15 @@ struct daemon {
 	struct kernel *kernel;
 	struct server *server;
 	int listen_fd;
-	sd_event_source *ring, *more, *batch, *due, *pass, *sweep, *lifeline;
+	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *lifeline;
 	bool batching;	     /* records gather until the batch timer */
 	bool pass_wanted;    /* records were lost since the pass under way began */
 	bool sweep_pending;
 	struct lt_pass swept; /* the pass that the next sweep judges */
 	uint64_t newest_ns;   /* time of the newest record drained */
 	__u64 lost[LT_KERNEL_KINDS];
+	uint64_t exits_looked; /* how many there had been at the last look */
+	bool look_planned;
 	uint64_t refused_told;
 };
 
@@ -206,7 +209,7 @@ static void note_want(void *user, struct lt_id id, struct lt_cgroup_id cgroup, u
 	wants->all[wants->count++] = (struct want){ id, cgroup, flags };
 }
 
-static void note_unseen(void *user, struct lt_id id)
+static void note_id(void *user, struct lt_id id)
 {
 	note_want(user, id, (struct lt_cgroup_id){ 0 }, 0);
 }
@@ -222,11 +225,54 @@ static void fold_proc(struct daemon *daemon)
 	free(wants.all);
 }
 
+static size_t drain(struct daemon *daemon, size_t budget);
+
+/*
+ * The last record of a life comes an RCU grace period after its reap, and where
+ * the kernel hides a process from BPF (pid 1, on some hosts) it does not come
+ * if that one's CPU happens to do the freeing. So before a zombie is shown or
+ * flagged, its pid is looked for. What told of its death is in the ring by then.
+ */
+static void fold_absent(struct daemon *daemon, struct wants *dying)
+{
+	size_t gone = 0;
+
+	for (size_t i = 0; i < dying->count; i++)
+		if (kill((pid_t)dying->all[i].id.pid, 0) && errno == ESRCH)
+			dying->all[gone++] = dying->all[i];
+	if (gone)
+		drain(daemon, REFRESH_BUDGET);
+	for (size_t i = 0; i < gone; i++) {
+		struct lt_free absent = { .hdr = { .size = sizeof(absent), .kind = LT_ABSENT },
+					  .id = dying->all[i].id };
+
+		absent.hdr.time_ns = boot_ns();
+		fold(daemon, &absent, sizeof(absent));
+	}
+	free(dying->all);
+}
+
+static void look_for_dying(struct daemon *daemon)
+{
+	struct wants dying = { 0 };
+
+	core_each_dying(daemon->core, note_id, &dying);
+	fold_absent(daemon, &dying);
+}
+
+static void look_for_due(struct daemon *daemon)
+{
+	struct wants due = { 0 };
+
+	core_each_due(daemon->core, boot_ns(), note_id, &due);
+	fold_absent(daemon, &due);
+}
+
 static void fold_unseen(struct daemon *daemon)
 {
 	struct wants wants = { 0 };
 
-	core_each_unseen(daemon->core, note_unseen, &wants);
+	core_each_unseen(daemon->core, note_id, &wants);
 	for (size_t i = 0; i < wants.count; i++)
 		proc_scan(wants.all[i].id, boot_ns(), fold, daemon);
 	free(wants.all);
@@ -294,10 +340,36 @@ static size_t drain(struct daemon *daemon, size_t budget)
 	return count;
 }
 
+/* Whoever died lately is looked for once, a while after it. */
+static void plan_look(struct daemon *daemon)
+{
+	struct core_totals totals = core_totals(daemon->core);
+
+	if (daemon->look_planned || !totals.dying || totals.exits == daemon->exits_looked)
+		return;
+	daemon->look_planned = true;
+	arm(daemon->look, boot_ns() + LOOK_AFTER_NS);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct daemon *daemon = user;
+
+	(void)source;
+	(void)usec;
+	daemon->look_planned = false;
+	drain(daemon, REFRESH_BUDGET);
+	daemon->exits_looked = core_totals(daemon->core).exits;
+	look_for_dying(daemon);
+	plan_due(daemon);
+	return 0;
+}
+
 static void drain_batch(struct daemon *daemon)
 {
 	bool more = drain(daemon, DRAIN_BUDGET) == DRAIN_BUDGET;
 
+	plan_look(daemon);
 	sd_event_source_set_enabled(daemon->more, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 	daemon->batching = more;
 }
@@ -344,6 +416,7 @@ static int on_due(sd_event_source *source, uint64_t usec, void *user)
 	(void)usec;
 	/* what the ring holds was before now: a zombie may be reaped already */
 	drain(daemon, REFRESH_BUDGET);
+	look_for_due(daemon);
 	fold_tick(daemon);
 	plan_due(daemon);
 	return 0;
@@ -388,6 +461,7 @@ static int on_pass(sd_event_source *source, uint64_t usec, void *user)
 	if (daemon->sweep_pending) /* one at a time; the sweep plans the next */
 		return 0;
 	drain(daemon, REFRESH_BUDGET);
+	look_for_dying(daemon);
 	pass(daemon, false);
 	return 0;
 }
@@ -433,6 +507,7 @@ static void refresh(void *user)
 	struct daemon *daemon = user;
 
 	drain(daemon, REFRESH_BUDGET);
+	look_for_dying(daemon);
 	fold_counts(daemon);
 	kernel_waits(daemon->kernel, fold, daemon);
 	fold_proc(daemon);
@@ -536,6 +611,8 @@ static int add_sources(struct daemon *daemon, const struct invocation *invocatio
 	if (err >= 0)
 		err = add_timer(daemon, &daemon->due, DUE_ACCURACY_USEC, on_due);
 	if (err >= 0)
+		err = add_timer(daemon, &daemon->look, PASS_ACCURACY_USEC, on_look);
+	if (err >= 0)
 		err = add_timer(daemon, &daemon->pass, PASS_ACCURACY_USEC, on_pass);
 	if (err >= 0)
 		err = add_timer(daemon, &daemon->sweep, PASS_ACCURACY_USEC, on_sweep);
@@ -631,8 +708,8 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 
 static void daemon_close(struct daemon *daemon)
 {
-	sd_event_source *sources[] = { daemon->ring, daemon->more,  daemon->batch,   daemon->due,
-				       daemon->pass, daemon->sweep, daemon->lifeline };
+	sd_event_source *sources[] = { daemon->ring, daemon->more, daemon->batch, daemon->due,
+				       daemon->look, daemon->pass, daemon->sweep, daemon->lifeline };
 
 	server_free(daemon->server);
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)

@@ -125,12 +125,13 @@ static void read_program(int dir, uint32_t flags, struct lt_proc *e)
 	}
 	if (!(flags & LT_PROC_ARGS))
 		return;
-	len = read_file(dir, "cmdline", text, LT_ARGS_MAX + 1);
+	len = read_file(dir, "cmdline", text, LT_ARGS_MAX + 2);
 	if (len < 0)
 		return;
 	if (len > LT_ARGS_MAX) {
+		if (len > LT_ARGS_MAX + 1) /* the last NUL is no loss */
+			e->flags |= LT_PROC_ARGS_CUT;
 		len = LT_ARGS_MAX;
-		e->flags |= LT_PROC_ARGS_CUT;
 	}
 	e->args_len = (__u16)len;
 	e->flags |= LT_PROC_ARGS;

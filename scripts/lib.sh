@@ -208,15 +208,17 @@ apt_quietly() {
 
 # --- the build -----------------------------------------------------------------------------------
 
-# build PRESET [CMAKE-OPTION...]: quiet, unless it fails.
+# build PRESET TARGETS [CMAKE-OPTION...]: quiet, unless it fails. TARGETS are words, or "all".
 build() {
 	local preset=$1 log=$ROOT/build/$1.log
-	shift
+	local -a targets
+	read -ra targets <<<"$2"
+	shift 2
 	{ mkdir -p "$ROOT/build" && touch "$log"; } 2>/dev/null || die "cannot write below $ROOT/build." \
 		"Was it built by another user? Remove it, or be that user."
 	say "building ($preset)"
-	if ! (cd "$ROOT" && cmake --preset "$preset" "$@" && cmake --build --preset "$preset") \
-		</dev/null >"$log" 2>&1; then
+	if ! (cd "$ROOT" && cmake --preset "$preset" "$@" &&
+		cmake --build --preset "$preset" --target "${targets[@]}") </dev/null >"$log" 2>&1; then
 		tail -n 60 "$log" >&2
 		die "the build failed; its last words are above, all of them in $log"
 	fi

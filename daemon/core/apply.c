@@ -172,6 +172,44 @@ static bool life_step(struct core *core, struct life *life, enum step step, uint
 	return true;
 }
 
+/* ---- the end of a life, however it becomes known ---- */
+
+static void reap(struct core *core, struct life *life, enum lt_reap_source source,
+		 struct lt_id by, uint64_t time_ns, const struct lt_hdr *record)
+{
+	struct kin *kin;
+
+	if (by.pid && !id_is(by, life->parent_id) && (kin = life_kin(core, life)))
+		kin->reaped_by = by;
+	life->reap_source = (uint8_t)source;
+	life_step(core, life, source == LT_REAP_SCAN ? STEP_GONE : STEP_REAP, time_ns, record);
+}
+
+static void autoreap(struct core *core, struct life *life, enum lt_reap_source source,
+		     const struct lt_hdr *hdr)
+{
+	if (life->state == LT_REAPED)
+		return;
+	life->flags |= LT_LIFE_AUTOREAPED;
+	life->reap_source = (uint8_t)source;
+	life_step(core, life, STEP_AUTOREAP, hdr->time_ns, hdr);
+}
+
+/* The kernel let go of it, and nobody told: SIG_IGN, or what told it was missed. */
+static void let_go(struct core *core, struct life *life, enum lt_reap_source source,
+		   const struct lt_hdr *hdr)
+{
+	if (life->state == LT_REAPED)
+		return;
+	if (life->state == LT_EXITING && life->flags & LT_LIFE_SIGCHLD_IGNORED) {
+		autoreap(core, life, source, hdr);
+		return;
+	}
+	if (life->state != LT_ZOMBIE)
+		life->flags |= LT_LIFE_INFERRED;
+	reap(core, life, source, life->parent_id, hdr->time_ns, hdr);
+}
+
 /* ---- birth, exec ---- */
 
 static void set_comm(struct life *life, const char comm[LT_COMM_LEN])
@@ -210,6 +248,9 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 	if (!e->child.pid || (!late && !(life = life_new(core, e->child))))
 		return;
 	core->totals.forks++;
+	/* a pid is given away only when its last owner is gone */
+	for (struct life *older = life->older; older; older = older->older)
+		let_go(core, older, LT_REAP_LOOK, &e->hdr);
 	life->flags |= LT_LIFE_FORK_SEEN;
 	life->flags &= ~(uint32_t)LT_LIFE_INFERRED;
 	if (e->flags & LT_FORK_KERNEL)
@@ -300,11 +341,11 @@ static int order_by_id(const void *a, const void *b)
 /* A dead tracer holds nobody. */
 static void release_traced(struct core *core, struct lt_id tracer)
 {
-	struct life *life, *next;
+	struct life *life;
 
 	if (!core->traced)
 		return;
-	HASH_ITER(hh, core->lives, life, next)
+	EACH_LIFE(core, life)
 		if (life->kin && id_is(life->kin->tracer, tracer))
 			life_set_tracer(core, life, (struct lt_id){ 0 });
 }
@@ -360,16 +401,6 @@ static void set_death(struct core *core, struct life *life, const struct lt_noti
 	life->flags |= LT_LIFE_NOTIFY_SEEN;
 }
 
-static void autoreap(struct core *core, struct life *life, enum lt_reap_source source,
-		     const struct lt_hdr *hdr)
-{
-	if (life->state == LT_REAPED)
-		return;
-	life->flags |= LT_LIFE_AUTOREAPED;
-	life->reap_source = (uint8_t)source;
-	life_step(core, life, STEP_AUTOREAP, hdr->time_ns, hdr);
-}
-
 /* A zombie that was only inferred so far begins when its own record says. */
 static void correct_begin(struct core *core, struct life *life, uint64_t begin_ns)
 {
@@ -402,17 +433,6 @@ static void apply_notify(struct core *core, const struct lt_notify *e)
 
 /* ---- reap ---- */
 
-static void reap(struct core *core, struct life *life, enum lt_reap_source source,
-		 struct lt_id by, uint64_t time_ns, const struct lt_hdr *record)
-{
-	struct kin *kin;
-
-	if (by.pid && !id_is(by, life->parent_id) && (kin = life_kin(core, life)))
-		kin->reaped_by = by;
-	life->reap_source = (uint8_t)source;
-	life_step(core, life, source == LT_REAP_SCAN ? STEP_GONE : STEP_REAP, time_ns, record);
-}
-
 /*
  * kernel/exit.c: a task that is autoreaped releases itself; zombies whose
  * adopter does not want them are released by their dying father.
@@ -430,20 +450,21 @@ static void apply_release(struct core *core, const struct lt_release *e)
 		reap(core, life, LT_REAP_RELEASE, e->by, e->hdr.time_ns, &e->hdr);
 }
 
-/* Comes for every task; alone, it is late. No notice before it: SIG_IGN, or it was lost. */
+/* Comes for every task that is not hidden from BPF; alone, it is late. */
 static void apply_free(struct core *core, const struct lt_free *e)
 {
 	struct life *life = life_find(core, e->id);
 
-	if (!life || life->state == LT_REAPED)
-		return;
-	if (life->state == LT_EXITING && life->flags & LT_LIFE_SIGCHLD_IGNORED) {
-		autoreap(core, life, LT_REAP_FREE, &e->hdr);
-		return;
-	}
-	if (life->state != LT_ZOMBIE)
-		life->flags |= LT_LIFE_INFERRED;
-	reap(core, life, LT_REAP_FREE, life->parent_id, e->hdr.time_ns, &e->hdr);
+	if (life)
+		let_go(core, life, LT_REAP_FREE, &e->hdr);
+}
+
+static void apply_absent(struct core *core, const struct lt_free *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life && life->state >= LT_EXITING)
+		let_go(core, life, LT_REAP_LOOK, &e->hdr);
 }
 
 /* ---- stop, continue, wait ---- */
@@ -597,12 +618,12 @@ static void sweep_unseen(struct core *core, struct life *life, const struct lt_p
  */
 static void apply_sweep(struct core *core, const struct lt_pass *e)
 {
-	size_t count = HASH_COUNT(core->lives), kept = 0;
-	struct life **lives = malloc((count + 1) * sizeof(struct life *)), *life, *next;
+	struct life **lives = malloc((core->life_count + 1) * sizeof(struct life *)), *life;
+	size_t kept = 0;
 
 	if (!lives)
 		return;
-	HASH_ITER(hh, core->lives, life, next)
+	EACH_LIFE(core, life)
 		if (life->seen_state || life_is_unseen(core, life))
 			lives[kept++] = life;
 	qsort(lives, kept, sizeof(struct life *), order_by_id);

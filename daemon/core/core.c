@@ -25,12 +25,10 @@ struct core *core_new(core_change_fn on_change, void *user)
 
 void core_free(struct core *core)
 {
-	struct life *life, *next;
-
 	if (!core)
 		return;
-	HASH_ITER(hh, core->lives, life, next)
-		life_free(core, life);
+	while (core->lives)
+		life_free(core, core->lives);
 	cgroups_free(core);
 	policy_deinit(&core->policy);
 	for (int i = 0; i < HOOKS_MAX; i++) {
@@ -81,7 +79,7 @@ void core_each_want(const struct core *core, core_want_fn fn, void *user)
 	static const struct lt_cgroup_id nowhere;
 	const struct life *life;
 
-	for (life = core->lives; life; life = life->hh.next) {
+	EACH_LIFE(core, life) {
 		uint32_t want = life->state == LT_REAPED ? 0 : wanted_of(life);
 
 		if (want)
@@ -89,13 +87,33 @@ void core_each_want(const struct core *core, core_want_fn fn, void *user)
 	}
 }
 
-void core_each_unseen(const struct core *core, core_unseen_fn fn, void *user)
+void core_each_unseen(const struct core *core, core_id_fn fn, void *user)
 {
 	const struct life *life;
 
-	for (life = core->lives; life; life = life->hh.next)
+	EACH_LIFE(core, life)
 		if (life_is_unseen(core, life))
 			fn(user, life->id);
+}
+
+void core_each_dying(const struct core *core, core_id_fn fn, void *user)
+{
+	const struct life *life;
+
+	EACH_LIFE(core, life)
+		if (life->state == LT_EXITING || life->state == LT_ZOMBIE)
+			fn(user, life->id);
+}
+
+void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void *user)
+{
+	const struct life *life;
+
+	DL_FOREACH(core->queues[QUEUE_YOUNG], life) {
+		if (life->zombie_ns + core->policy.zombie_age_ns > now_ns)
+			break;
+		fn(user, life->id);
+	}
 }
 
 /* ---- handing on ---- */
@@ -290,7 +308,7 @@ void core_dump(const struct core *core, core_emit_fn emit, void *user)
 {
 	struct dump *dump = calloc(1, sizeof(*dump));
 	struct cgroup_info *cgroup, *next_cgroup;
-	struct life *life, *next;
+	struct life *life;
 
 	if (!dump)
 		return;
@@ -306,7 +324,7 @@ void core_dump(const struct core *core, core_emit_fn emit, void *user)
 		dump_hook(dump, &core->hooks[i]);
 	HASH_ITER(hh, core->cgroups, cgroup, next_cgroup)
 		dump_cgroup(dump, cgroup);
-	HASH_ITER(hh, core->lives, life, next)
+	EACH_LIFE(core, life)
 		if (life->state != LT_REAPED)
 			dump_life(dump, life);
 	DL_FOREACH(core->queues[QUEUE_REAPED], life) /* in their order */

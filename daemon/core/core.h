@@ -87,6 +87,7 @@ struct core_totals {
 	__u64 lost[LT_KERNEL_KINDS];
 	size_t memory_bytes;
 	uint32_t processes, zombies, flagged, leaks;
+	uint32_t dying; /* exiting, or zombies */
 };
 
 struct core_totals core_totals(const struct core *core);
@@ -113,7 +114,15 @@ void core_each_want(const struct core *core, core_want_fn fn, void *user);
  * Calls fn for each process that should have been met by the pass under way
  * and was not: gone, or hidden from the iterator. fn must not change the core.
  */
-typedef void (*core_unseen_fn)(void *user, struct lt_id id);
-void core_each_unseen(const struct core *core, core_unseen_fn fn, void *user);
+typedef void (*core_id_fn)(void *user, struct lt_id id);
+void core_each_unseen(const struct core *core, core_id_fn fn, void *user);
+
+/*
+ * Calls fn for each process that is exiting or a zombie: a look can tell
+ * sooner than its last record that it is gone. core_each_due() only for the
+ * zombies that would be flagged at now_ns. fn must not change the core.
+ */
+void core_each_dying(const struct core *core, core_id_fn fn, void *user);
+void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void *user);
 
 #endif

@@ -4,7 +4,8 @@
  *
  * A life owns its rare parts (kin, death, waits, leak) and shares its program
  * and cgroup with others. It hangs in up to three places: the table (by id),
- * its parent's children, and one queue (zombies by age, or the reaped).
+ * its parent's children, and one queue (zombies by age, or the reaped). Lives
+ * of one pid are a chain: at most one of them can be unreaped in the kernel.
  */
 #ifndef LT_LIFE_H
 #define LT_LIFE_H
@@ -78,6 +79,7 @@ struct life {
 	struct life *children;
 	struct life *sibling_prev, *sibling_next;
 	struct life *prev, *next; /* in its queue */
+	struct life *older;	  /* of the same pid */
 	struct program *program;
 	struct cgroup_info *cgroup;
 	struct kin *kin;
@@ -121,7 +123,8 @@ struct policy {
 };
 
 struct core {
-	struct life *lives; /* by id */
+	struct life *lives; /* by pid, the newest first */
+	size_t life_count;
 	struct cgroup_info *cgroups;
 	struct life *queues[QUEUES];
 	struct leak *settling;
@@ -139,6 +142,10 @@ struct core {
 	core_change_fn on_change;
 	void *user;
 };
+
+#define EACH_LIFE(core, life)                                                      \
+	for (struct life *head_ = (core)->lives; head_; head_ = head_->hh.next)    \
+		for ((life) = head_; (life); (life) = (life)->older)
 
 /* table.c: making, finding, linking, freeing. All memory is accounted there. */
 void *core_alloc(struct core *core, size_t size);

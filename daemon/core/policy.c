@@ -385,9 +385,9 @@ static void restage_all(struct core *core)
 
 static void reconsider_leaks(struct core *core)
 {
-	struct life *life, *next;
+	struct life *life;
 
-	HASH_ITER(hh, core->lives, life, next) {
+	EACH_LIFE(core, life) {
 		if (!life->leak)
 			continue;
 		if (is_ignored(core, life))

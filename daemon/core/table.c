@@ -21,12 +21,61 @@ void core_release(struct core *core, void *memory, size_t size)
 	free(memory);
 }
 
-struct life *life_find(const struct core *core, struct lt_id id)
+static struct life *find_newest(const struct core *core, uint64_t pid)
 {
 	struct life *life;
 
-	HASH_FIND(hh, core->lives, &id, sizeof(id), life);
+	HASH_FIND(hh, core->lives, &pid, sizeof(pid), life);
 	return life;
+}
+
+struct life *life_find(const struct core *core, struct lt_id id)
+{
+	struct life *life = find_newest(core, id.pid);
+
+	while (life && life->id.start_ns != id.start_ns)
+		life = life->older;
+	return life;
+}
+
+static bool index_newest(struct core *core, struct life *life)
+{
+	life->hh.tbl = NULL;
+	HASH_ADD(hh, core->lives, id.pid, sizeof(life->id.pid), life);
+	return life->hh.tbl;
+}
+
+/* Makes it the newest of its pid. False: no memory for the index. */
+static bool index_add(struct core *core, struct life *life)
+{
+	struct life *newest = find_newest(core, life->id.pid);
+
+	if (newest)
+		HASH_DEL(core->lives, newest);
+	life->older = newest;
+	if (index_newest(core, life)) {
+		core->life_count++;
+		return true;
+	}
+	if (newest) /* its place has just become free: this takes no memory */
+		index_newest(core, newest);
+	return false;
+}
+
+static void index_remove(struct core *core, struct life *life)
+{
+	struct life *newer = find_newest(core, life->id.pid);
+
+	core->life_count--;
+	if (newer == life) {
+		HASH_DEL(core->lives, life);
+		if (life->older)
+			index_newest(core, life->older);
+		return;
+	}
+	while (newer->older != life)
+		newer = newer->older;
+	newer->older = life->older;
 }
 
 /* The oldest reaped go first; the living and zombies never. */
@@ -51,8 +100,7 @@ struct life *life_new(struct core *core, struct lt_id id)
 	if (life) {
 		life->id = id;
 		life->state = LT_RUNNING;
-		HASH_ADD(hh, core->lives, id, sizeof(life->id), life);
-		if (!life->hh.tbl) { /* no memory for the table itself */
+		if (!index_add(core, life)) {
 			core_release(core, life, sizeof(*life));
 			life = NULL;
 		}
@@ -200,6 +248,8 @@ static void count_state(struct core *core, unsigned state, uint32_t by)
 {
 	if (state == LT_ZOMBIE)
 		core->totals.zombies += by;
+	if (state == LT_ZOMBIE || state == LT_EXITING)
+		core->totals.dying += by;
 	if (state != LT_REAPED)
 		core->totals.processes += by;
 }
@@ -221,7 +271,7 @@ void life_free(struct core *core, struct life *life)
 	life_leave_parent(life);
 	while (life->children)
 		life_leave_parent(life->children);
-	HASH_DEL(core->lives, life);
+	index_remove(core, life);
 	program_put(core, life->program);
 	if (life->cgroup)
 		cgroup_put(core, life->cgroup);

@@ -177,6 +177,7 @@ static json_t *view_reap_source(const struct life *life)
 	static const char *const names[] = {
 		[LT_REAP_RELEASE] = "release",
 		[LT_REAP_FREE] = "free",
+		[LT_REAP_LOOK] = "look",
 		[LT_REAP_SCAN] = "scan",
 	};
 
@@ -383,7 +384,7 @@ json_t *view_processes(const struct core *core, uint64_t now_ns, const struct fi
 	struct rows rows = { 0 };
 	const struct life *life;
 
-	for (life = core->lives; life; life = life->hh.next)
+	EACH_LIFE(core, life)
 		if ((life->state != LT_REAPED || filter->all) && filter_life(filter, life) &&
 		    since(now_ns, life->id.start_ns) >= filter->older_ns)
 			rows_add(&rows, life);

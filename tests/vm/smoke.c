@@ -157,21 +157,22 @@ static bool tail_is_live(void)
 
 /* --- what lifetrace tells --------------------------------------------------------------------- */
 
-/* `lifetrace COMMAND --pid PID`: its first row as a new reference, NULL when it has none. */
+/* The process's row in what `lifetrace COMMAND` lists: a new reference, NULL when it has none. */
 static json_t *row_of(const char *command, const char *array, pid_t pid)
 {
-	json_t *document;
+	json_t *document = ask_command((const char *[]){ command, NULL }, NULL);
+	json_t *found = NULL;
 	json_t *row;
-	char number[16];
+	size_t i;
 
-	snprintf(number, sizeof(number), "%d", pid);
-	document = ask_command((const char *[]){ command, "--pid", number, NULL }, NULL);
 	if (!document)
-		blame("lifetrace %s --pid %d failed", command, pid);
-	row = json_array_get(json_object_get(document, array), 0);
-	json_incref(row);
+		blame("lifetrace %s --json failed", command);
+	json_array_foreach(ask_at(document, array), i, row) {
+		if (json_integer_value(ask_at(row, "pid")) == pid)
+			found = json_incref(row);
+	}
 	json_decref(document);
-	return row;
+	return found;
 }
 
 static json_t *zombie_row(pid_t pid)
