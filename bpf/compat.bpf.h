@@ -22,9 +22,8 @@
  */
 const volatile bool lt_has_group_dead = false;
 
-#define lt_group_dead(ctx, task)                                        \
-	(lt_has_group_dead ? !!((const __u64 *)(ctx))[1] :              \
-			     (task)->signal->live.counter == 0)
+#define lt_group_dead(ctx, task) \
+	(lt_has_group_dead ? !!((const __u64 *)(ctx))[1] : (task)->signal->live.counter == 0)
 
 /* dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper", 5.15) */
 enum bpf_func_id___lt { BPF_FUNC_task_pt_regs___lt = 175 };

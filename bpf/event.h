@@ -23,9 +23,9 @@
 
 #define LT_WIRE_VERSION 1
 #define LT_ALIGN 8
-#define LT_COMM_LEN 16	      /* TASK_COMM_LEN */
-#define LT_EXE_MAX 256	      /* bytes of the path given to execve */
-#define LT_ARGS_MAX 256	      /* bytes of the command line, NULs included */
+#define LT_COMM_LEN 16	/* TASK_COMM_LEN */
+#define LT_EXE_MAX 256	/* bytes of the path given to execve */
+#define LT_ARGS_MAX 256 /* bytes of the command line, NULs included */
 #define LT_CGROUP_PATH_MAX 1024
 #define LT_TEXT_MAX 4096
 #define LT_RECORD_MAX (LT_TEXT_MAX + 512)
@@ -34,6 +34,7 @@
  * X(number, name, payload struct): the one list of kinds. It makes the enum,
  * the names, the smallest size that is accepted, and the dispatch.
  */
+// clang-format off
 #define LT_KINDS(X)                                                               \
 	/* from the kernel, by the ring */                                        \
 	X(1, FORK, fork, lt_fork)             /* a process was born */            \
@@ -67,6 +68,7 @@
 	X(50, TOTALS, totals, lt_totals)      /* what another table had counted */  \
 	X(51, WAITS, waits, lt_wait)          /* the counters, as somebody looked */ \
 	X(52, ABSENT, absent, lt_free)        /* looked for, and its pid was free */
+// clang-format on
 
 #define LT_KIND_MAX 53
 #define LT_KERNEL_KINDS 16 /* kinds below this are counted by the kernel side */
@@ -259,8 +261,8 @@ enum lt_reap_source {
 #define LT_LIFE_AUTOREAPED 0x8
 #define LT_LIFE_ARGS_CUT 0x10
 #define LT_LIFE_ARGS_UNKNOWN 0x20
-#define LT_LIFE_FORK_SEEN 0x40	 /* its own FORK record came */
-#define LT_LIFE_EXIT_SEEN 0x80	 /* its own EXIT record came */
+#define LT_LIFE_FORK_SEEN 0x40 /* its own FORK record came */
+#define LT_LIFE_EXIT_SEEN 0x80 /* its own EXIT record came */
 #define LT_LIFE_NOTIFY_SEEN 0x100
 #define LT_LIFE_SIGCHLD_IGNORED 0x200
 #define LT_LIFE_HAS_STATUS 0x400 /* exit_code means something */
@@ -282,9 +284,9 @@ struct lt_life {
 	__u64 clone_flags;
 	__u64 forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
 	__u64 flagged_ns;
-	__u64 leak_since_ns, leak_shrunk_ns; /* as a parent: see daemon/core/policy.c */
-	struct lt_waits waits;		/* of its own; calls 0: none known */
-	struct lt_waits waits_at_death; /* its parent's */
+	__u64 leak_since_ns, leak_shrunk_ns;	   /* as a parent: see daemon/core/policy.c */
+	struct lt_waits waits;			   /* of its own; calls 0: none known */
+	struct lt_waits waits_at_death;		   /* its parent's */
 	__u32 sa_flags, notify_flags, disposition; /* see lt_notify */
 	__u32 uid, ns_pid;
 	__s32 exit_code, exit_signal;

@@ -456,7 +456,8 @@ int BPF_PROG(on_deliver, int sig, struct kernel_siginfo *info, struct k_sigactio
 	__u64 handler;
 	struct lt_id id;
 
-	if (sig < SIGSTOP || sig > SIGTTOU || (__u64)BPF_CORE_READ(action, sa.sa_handler) != SIG_DFL)
+	if (sig < SIGSTOP || sig > SIGTTOU ||
+	    (__u64)BPF_CORE_READ(action, sa.sa_handler) != SIG_DFL)
 		return 0;
 	current = (void *)bpf_get_current_task();
 	parent = BPF_CORE_READ(current, group_leader, real_parent);
@@ -492,8 +493,13 @@ static __always_inline struct pt_regs *user_regs(struct task_struct *task)
  * caller is known to wait.
  */
 #if defined(__TARGET_ARCH_x86)
-enum { NR_WAIT4 = 61, NR_WAITID = 247, NR_COMPAT_WAITPID = 7, NR_COMPAT_WAIT4 = 114,
-       NR_COMPAT_WAITID = 284 };
+enum {
+	NR_WAIT4 = 61,
+	NR_WAITID = 247,
+	NR_COMPAT_WAITPID = 7,
+	NR_COMPAT_WAIT4 = 114,
+	NR_COMPAT_WAITID = 284
+};
 
 static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
 {
@@ -507,8 +513,13 @@ static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
 	return nr;
 }
 #elif defined(__TARGET_ARCH_arm64)
-enum { NR_WAIT4 = 260, NR_WAITID = 95, NR_COMPAT_WAITPID = 7, NR_COMPAT_WAIT4 = 114,
-       NR_COMPAT_WAITID = 280 };
+enum {
+	NR_WAIT4 = 260,
+	NR_WAITID = 95,
+	NR_COMPAT_WAITPID = 7,
+	NR_COMPAT_WAIT4 = 114,
+	NR_COMPAT_WAITID = 280
+};
 
 static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
 {

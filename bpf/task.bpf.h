@@ -81,8 +81,9 @@ static __always_inline void lt_cgroup_of(struct lt_cgroup_id *id, struct task_st
 	id->reserved = 0;
 	if (cgroup->level || subsys < 0)
 		return;
-	bpf_probe_read_kernel(&css, sizeof(css), (void *)set +
-			      bpf_core_field_offset(struct css_set, subsys) + subsys * sizeof(css));
+	bpf_probe_read_kernel(&css, sizeof(css),
+			      (void *)set + bpf_core_field_offset(struct css_set, subsys) +
+				      subsys * sizeof(css));
 	if (!css)
 		return;
 	id->id = BPF_CORE_READ(css, cgroup, kn, id);

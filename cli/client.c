@@ -204,8 +204,8 @@ static int client_stream(struct source *source, const struct options *options,
 {
 	struct lines lines = { .fn = fn, .user = user };
 	struct transfer transfer = { .fn = split_lines, .user = &lines };
-	int status = request((const struct daemon_client *)source, "events", options->query,
-			     &transfer);
+	int status =
+		request((const struct daemon_client *)source, "events", options->query, &transfer);
 
 	free(lines.rest);
 	free(transfer.body);

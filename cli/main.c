@@ -52,7 +52,8 @@ const struct command commands[] = {
 	  .show = show_status },
 	{ .name = "record",
 	  .operands = "FILE",
-	  .summary = "Writes what the daemon knows and all that happens to a file (gzipped: FILE.gz)",
+	  .summary =
+		  "Writes what the daemon knows and all that happens to a file (gzipped: FILE.gz)",
 	  .examples = "  lifetrace record incident.ltr.gz --for 10m\n",
 	  .takes = TAKES_FOR | TAKES_SOCKET,
 	  .run = run_record },
@@ -132,8 +133,7 @@ static int check_operands(const struct command *command, const struct options *o
 }
 
 /* Options may stand before and after the operands that come first. */
-static int parse_call(const struct command *command, struct options *options, int argc,
-		      char **argv)
+static int parse_call(const struct command *command, struct options *options, int argc, char **argv)
 {
 	int status = parse_options(command, options, argc, argv);
 	char **operands = options->operands;

@@ -32,8 +32,7 @@ static int write_out(struct recorder *recorder, const void *bytes, size_t len)
 
 	if (gzwrite(recorder->file, bytes, (unsigned)len) == (int)len)
 		return 0;
-	complain("%s: %s", recorder->path,
-		 errno ? strerror(errno) : gzerror(recorder->file, &err));
+	complain("%s: %s", recorder->path, errno ? strerror(errno) : gzerror(recorder->file, &err));
 	recorder->failed = true;
 	return -1;
 }
@@ -198,7 +197,8 @@ static int fold_once(struct recorded *recorded, const struct options *options)
 	recorded->options = options;
 	end = recording_read(recorded->path, on_record, recorded, error);
 	if (end != RECORDING_WHOLE)
-		complain("%s%s", error, end == RECORDING_REFUSED ? "" : "; what came before is used");
+		complain("%s%s", error,
+			 end == RECORDING_REFUSED ? "" : "; what came before is used");
 	recorded->status = end == RECORDING_REFUSED ? FAILED : DONE;
 	return recorded->status;
 }

@@ -95,8 +95,7 @@ static void cell_unit(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
 static void cell_state(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
 {
 	(void)now_ns;
-	snprintf(cell, CELL_SIZE, "%s%s",
-		 json_string_value(json_object_get(row, "state")) ?: "-",
+	snprintf(cell, CELL_SIZE, "%s%s", json_string_value(json_object_get(row, "state")) ?: "-",
 		 json_is_true(json_object_get(row, "orphan")) ? ", orphan" : "");
 }
 
@@ -118,17 +117,17 @@ static void cell_command(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE
 }
 
 static const struct column zombie_columns[] = {
-	{ "PID", 1, cell_pid },		 { "ZOMBIE FOR", 1, cell_zombie_for },
-	{ "FLAGGED", 0, cell_flagged },	 { "STATUS", 0, cell_exit },
-	{ "PPID", 1, cell_ppid },	 { "PARENT", 0, cell_parent },
-	{ "ITS WAITS", 1, cell_waits },	 { "UNIT", 0, cell_unit },
+	{ "PID", 1, cell_pid },		{ "ZOMBIE FOR", 1, cell_zombie_for },
+	{ "FLAGGED", 0, cell_flagged }, { "STATUS", 0, cell_exit },
+	{ "PPID", 1, cell_ppid },	{ "PARENT", 0, cell_parent },
+	{ "ITS WAITS", 1, cell_waits }, { "UNIT", 0, cell_unit },
 	{ "COMMAND", 0, cell_command },
 };
 
 static const struct column process_columns[] = {
-	{ "PID", 1, cell_pid },	    { "PPID", 1, cell_ppid },	{ "UID", 1, cell_uid },
-	{ "AGE", 1, cell_age },	    { "STATE", 0, cell_state }, { "ZOMBIES", 1, cell_zombies },
-	{ "UNIT", 0, cell_unit },   { "COMMAND", 0, cell_command },
+	{ "PID", 1, cell_pid },	  { "PPID", 1, cell_ppid },	  { "UID", 1, cell_uid },
+	{ "AGE", 1, cell_age },	  { "STATE", 0, cell_state },	  { "ZOMBIES", 1, cell_zombies },
+	{ "UNIT", 0, cell_unit }, { "COMMAND", 0, cell_command },
 };
 
 /* ---- documents ---- */
@@ -187,8 +186,8 @@ static int show_rows(const struct options *options, struct source *source, const
 		puts(none);
 	/* asked for one process and it is not there: a failure, and a word */
 	if (!json_array_size(rows) && options->filter.has_pid && !status) {
-		complain("no %s with pid %" PRIu64,
-			 strcmp(what, "zombies") ? "process" : "zombie", options->filter.pid);
+		complain("no %s with pid %" PRIu64, strcmp(what, "zombies") ? "process" : "zombie",
+			 options->filter.pid);
 		status = FAILED;
 	}
 	json_decref(document);
@@ -289,7 +288,8 @@ static void say_exec(const json_t *e, char *out)
 	char before[CELL_SIZE], command[CELL_SIZE];
 
 	command_text(e, command);
-	snprintf(out, CELL_SIZE, "was %.16s, runs %.400s", member(e, "comm_before", before), command);
+	snprintf(out, CELL_SIZE, "was %.16s, runs %.400s", member(e, "comm_before", before),
+		 command);
 }
 
 static void say_zombie(const json_t *e, char *out)
@@ -298,8 +298,8 @@ static void say_zombie(const json_t *e, char *out)
 	const json_t *sigchld = json_object_get(e, "sigchld");
 	char parent[CELL_SIZE], disposition[CELL_SIZE];
 
-	snprintf(out, CELL_SIZE, "waits for %" PRIu64 " (%.64s), which has waited %" PRIu64
-				 " times, SIGCHLD %.16s",
+	snprintf(out, CELL_SIZE,
+		 "waits for %" PRIu64 " (%.64s), which has waited %" PRIu64 " times, SIGCHLD %.16s",
 		 number(e, "ppid"), member(e, "parent_comm", parent),
 		 json_is_object(waits) ? number(waits, "calls") : 0,
 		 json_is_object(sigchld) ? member(sigchld, "disposition", disposition) :
@@ -359,7 +359,8 @@ static void say_leak(const json_t *e, char *out)
 	char reason[CELL_SIZE], age[TEXT_AGE_SIZE];
 
 	text_format_age(number(e, "oldest_ms") * NSEC_PER_MSEC, age);
-	snprintf(out, CELL_SIZE, "%" PRIu64 " zombies, %" PRIu64 " flagged, the oldest for %s (%.32s)",
+	snprintf(out, CELL_SIZE,
+		 "%" PRIu64 " zombies, %" PRIu64 " flagged, the oldest for %s (%.32s)",
 		 number(e, "zombies"), number(e, "flagged"), age, member(e, "reason", reason));
 }
 
@@ -384,20 +385,13 @@ static const struct kind_text {
 	enum colour colour;
 	void (*say)(const json_t *line, char *out);
 } kind_texts[CHANGE_KINDS] = {
-	[CHANGE_FORK] = { GREEN, say_fork },
-	[CHANGE_EXEC] = { PLAIN, say_exec },
-	[CHANGE_EXIT] = { PLAIN, say_exit },
-	[CHANGE_ZOMBIE] = { YELLOW, say_zombie },
-	[CHANGE_FLAGGED] = { RED, say_flagged },
-	[CHANGE_REAP] = { DIM, say_reap },
-	[CHANGE_AUTOREAP] = { DIM, say_autoreap },
-	[CHANGE_ORPHAN] = { BLUE, say_orphan },
-	[CHANGE_STOP] = { PLAIN, say_stop },
-	[CHANGE_CONTINUE] = { PLAIN, say_nothing },
-	[CHANGE_WAIT] = { PLAIN, say_wait },
-	[CHANGE_LEAK_OPEN] = { RED, say_leak },
-	[CHANGE_LEAK_CLOSE] = { GREEN, say_leak },
-	[CHANGE_LOST] = { RED, say_lost },
+	[CHANGE_FORK] = { GREEN, say_fork },	   [CHANGE_EXEC] = { PLAIN, say_exec },
+	[CHANGE_EXIT] = { PLAIN, say_exit },	   [CHANGE_ZOMBIE] = { YELLOW, say_zombie },
+	[CHANGE_FLAGGED] = { RED, say_flagged },   [CHANGE_REAP] = { DIM, say_reap },
+	[CHANGE_AUTOREAP] = { DIM, say_autoreap }, [CHANGE_ORPHAN] = { BLUE, say_orphan },
+	[CHANGE_STOP] = { PLAIN, say_stop },	   [CHANGE_CONTINUE] = { PLAIN, say_nothing },
+	[CHANGE_WAIT] = { PLAIN, say_wait },	   [CHANGE_LEAK_OPEN] = { RED, say_leak },
+	[CHANGE_LEAK_CLOSE] = { GREEN, say_leak }, [CHANGE_LOST] = { RED, say_lost },
 };
 
 static void clock_text(uint64_t time_ns, uint64_t boot_realtime_ns, char buf[32])

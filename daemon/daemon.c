@@ -48,8 +48,8 @@ struct daemon {
 	struct server *server;
 	int listen_fd;
 	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *lifeline;
-	bool batching;	     /* records gather until the batch timer */
-	bool pass_wanted;    /* records were lost since the pass under way began */
+	bool batching;	  /* records gather until the batch timer */
+	bool pass_wanted; /* records were lost since the pass under way began */
 	bool sweep_pending;
 	struct lt_pass swept; /* the pass that the next sweep judges */
 	uint64_t newest_ns;   /* time of the newest record drained */
@@ -110,8 +110,8 @@ static void fold_start(struct daemon *daemon)
 
 	clock_gettime(CLOCK_REALTIME, &real);
 	start.hdr.time_ns = start.started_ns = boot_ns();
-	start.boot_realtime_ns = (uint64_t)real.tv_sec * NSEC_PER_SEC + (uint64_t)real.tv_nsec -
-				 start.started_ns;
+	start.boot_realtime_ns =
+		(uint64_t)real.tv_sec * NSEC_PER_SEC + (uint64_t)real.tv_nsec - start.started_ns;
 	start.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	start.ring_bytes = daemon->settings->ring_bytes;
 	fold(daemon, &start, sizeof(start));
@@ -658,7 +658,8 @@ static int open_kernel(struct daemon *daemon)
 
 static int open_server(struct daemon *daemon)
 {
-	struct server_context context = { .core = daemon->core, .refresh = refresh,
+	struct server_context context = { .core = daemon->core,
+					  .refresh = refresh,
 					  .user = daemon };
 	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->settings,
 			     &context);

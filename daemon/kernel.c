@@ -173,7 +173,8 @@ static int open_ring(struct kernel *kernel)
 
 /* ---- exact reaps, where they can be had ---- */
 
-static struct release_bpf *open_release(struct kernel *kernel, const struct bpf_object_open_opts *opts,
+static struct release_bpf *open_release(struct kernel *kernel,
+					const struct bpf_object_open_opts *opts,
 					const struct kernel_options *options)
 {
 	struct release_bpf *skel = release_bpf__open_opts(opts);
@@ -212,8 +213,7 @@ static bool try_release(struct kernel *kernel, const struct bpf_object_open_opts
 }
 
 static const char *attach_release(struct kernel *kernel, const struct bpf_object_open_opts *opts,
-				  const struct kernel_options *options,
-				  const struct offers *offers)
+				  const struct kernel_options *options, const struct offers *offers)
 {
 	if (offers->release_task && try_release(kernel, opts, options, true))
 		return "fentry/release_task";
@@ -238,9 +238,9 @@ static void name_hooks(struct kernel *kernel, const struct offers *offers, const
 	};
 
 	memcpy(kernel->hooks, hooks, sizeof(hooks));
-	strcpy(kernel->hooks[2].value,
-	       offers->group_dead ? "tp_btf/sched_process_exit (group_dead)" :
-				    "tp_btf/sched_process_exit (signal->live)");
+	strcpy(kernel->hooks[2].value, offers->group_dead ?
+					       "tp_btf/sched_process_exit (group_dead)" :
+					       "tp_btf/sched_process_exit (signal->live)");
 	snprintf(kernel->hooks[4].value, sizeof(kernel->hooks[4].value), "%s", reap);
 }
 
@@ -362,6 +362,44 @@ int kernel_scan(struct kernel *kernel, record_fn fn, void *user)
 	return err;
 }
 
+/*
+ * A program that is interrupted by itself is skipped by the kernel, which
+ * counts that by program only (from 5.12 on). It happens from 7.0 on, where a
+ * task can be preempted within a tracepoint's program. The event is lost as if
+ * the ring had been full: for what a program sends at most.
+ */
+static void add_misses(const struct kernel *kernel, __u64 lost[LT_KERNEL_KINDS])
+{
+	const struct lifetrace_bpf *t = kernel->tracepoints;
+	const struct release_bpf *r = kernel->release;
+	const struct {
+		const struct bpf_program *program;
+		enum lt_kind kind;
+	} senders[] = {
+		{ t->progs.on_newtask, LT_FORK },
+		{ t->progs.on_exec, LT_EXEC },
+		{ t->progs.on_rename, LT_COMM },
+		{ t->progs.on_exit, LT_EXIT },
+		{ t->progs.on_free, LT_FREE },
+		{ t->progs.on_signal, LT_NOTIFY },
+		{ t->progs.on_deliver, LT_STOP },
+		{ t->progs.on_wait, LT_WAIT },
+		{ t->progs.on_cgroup_mkdir, LT_CGROUP },
+		{ t->progs.on_cgroup_rmdir, LT_CGROUP_GONE },
+		{ r ? r->progs.on_release_fentry : NULL, LT_RELEASE },
+		{ r ? r->progs.on_release_kprobe : NULL, LT_RELEASE },
+	};
+
+	for (size_t i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+		struct bpf_prog_info info = { 0 };
+		__u32 len = sizeof(info);
+		int fd = senders[i].program ? bpf_program__fd(senders[i].program) : -1;
+
+		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
+			lost[senders[i].kind] += info.recursion_misses;
+	}
+}
+
 void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 		   __u64 lost[LT_KERNEL_KINDS])
 {
@@ -372,6 +410,7 @@ void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 			lost[kind] += kernel->counters[cpu].lost[kind];
 		}
 	}
+	add_misses(kernel, lost);
 }
 
 void kernel_waits(struct kernel *kernel, record_fn fn, void *user)

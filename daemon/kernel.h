@@ -49,7 +49,10 @@ size_t kernel_drain(struct kernel *kernel, record_fn fn, void *user, size_t budg
 /* One pass over all processes: an LT_SCAN record each. Returns 0 or -errno. */
 int kernel_scan(struct kernel *kernel, record_fn fn, void *user);
 
-/* What the kernel side has sent and lost so far, by kind. No system call. */
+/*
+ * What the kernel side has sent and lost so far, by kind: records that the ring
+ * had no room for, and runs of a program that the kernel skipped.
+ */
 void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 		   __u64 lost[LT_KERNEL_KINDS]);
 

@@ -54,8 +54,9 @@ static enum recording_end read_header(struct reading *reading)
 		return give_up(reading, RECORDING_REFUSED,
 			       "recorded on a machine of the other byte order:");
 	if (header.version != LT_WIRE_VERSION) {
-		snprintf(why, sizeof(why), "recording version %u, this program reads %u:",
-			 header.version, LT_WIRE_VERSION);
+		snprintf(why, sizeof(why),
+			 "recording version %u, this program reads %u:", header.version,
+			 LT_WIRE_VERSION);
 		return give_up(reading, RECORDING_REFUSED, why);
 	}
 	reading->offset = sizeof(header);

@@ -307,8 +307,8 @@ static json_t *get_processes(const struct request *request)
 
 static enum MHD_Result start_stream(struct request *request, enum stream_kind kind)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-		request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct stream *stream = calloc(1, sizeof(*stream));
 	struct MHD_Response *response;
 	enum MHD_Result result;
@@ -415,9 +415,8 @@ static struct viewer who_asks(const struct server *server, struct MHD_Connection
 		return nobody;
 	return (struct viewer){
 		.uid = cred.uid,
-		.all = !cred.uid ||
-		       (server->has_group &&
-			(cred.gid == server->group || in_peer_groups(fd, server->group))),
+		.all = !cred.uid || (server->has_group && (cred.gid == server->group ||
+							   in_peer_groups(fd, server->group))),
 	};
 }
 

@@ -58,8 +58,7 @@ static const struct setting table[] = {
 	  "a client that is so far behind in its stream is dropped" },
 	{ "client_timeout", DURATION, AT(client_timeout_ns), "10s", S, 3600 * S, false,
 	  "a client that is silent for so long in mid-request is dropped" },
-	{ "client_max", COUNT, AT(client_max), "256", 4, 10000, false,
-	  "most clients at a time" },
+	{ "client_max", COUNT, AT(client_max), "256", 4, 10000, false, "most clients at a time" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };
@@ -279,8 +278,8 @@ static int take_fixed(struct invocation *invocation, int option, char error[SETT
 		break;
 	case OPT_LIFELINE:
 		if (text_parse_number(optarg, INT32_MAX, &fd)) {
-			snprintf(error, SETTINGS_ERROR_SIZE, "--lifeline: '%.64s' is not a descriptor",
-				 optarg);
+			snprintf(error, SETTINGS_ERROR_SIZE,
+				 "--lifeline: '%.64s' is not a descriptor", optarg);
 			return -EINVAL;
 		}
 		invocation->lifeline = (int)fd;
@@ -381,8 +380,8 @@ void settings_help(FILE *out)
 		     "Settings (in the file: name = value, underscores for dashes):\n");
 	for (size_t i = 0; i < SETTINGS; i++) {
 		snprintf(left, sizeof(left), "--%s %s", names[i], argument[table[i].type]);
-		fprintf(out, "  %-27s %s%s%s%s%s\n", left, table[i].help, *table[i].preset ? " [" : "",
-			table[i].preset, *table[i].preset ? "]" : "",
+		fprintf(out, "  %-27s %s%s%s%s%s\n", left, table[i].help,
+			*table[i].preset ? " [" : "", table[i].preset, *table[i].preset ? "]" : "",
 			table[i].reloads ? "" : " (not by SIGHUP)");
 	}
 	fprintf(out, "\nExamples:\n"

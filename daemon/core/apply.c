@@ -174,8 +174,8 @@ static bool life_step(struct core *core, struct life *life, enum step step, uint
 
 /* ---- the end of a life, however it becomes known ---- */
 
-static void reap(struct core *core, struct life *life, enum lt_reap_source source,
-		 struct lt_id by, uint64_t time_ns, const struct lt_hdr *record)
+static void reap(struct core *core, struct life *life, enum lt_reap_source source, struct lt_id by,
+		 uint64_t time_ns, const struct lt_hdr *record)
 {
 	struct kin *kin;
 
@@ -535,7 +535,7 @@ static void take_scan_facts(struct core *core, struct life *life, const struct l
 static enum step seen_step(unsigned state)
 {
 	static const uint8_t steps[LT_REAPED + 1] = {
-		[LT_RUNNING] = STEP_SEEN_RUNNING,	    [LT_STOPPED] = STEP_SEEN_STOPPED,
+		[LT_RUNNING] = STEP_SEEN_RUNNING,	  [LT_STOPPED] = STEP_SEEN_STOPPED,
 		[LT_DEAD_LEADER] = STEP_SEEN_DEAD_LEADER, [LT_EXITING] = STEP_SEEN_EXITING,
 		[LT_ZOMBIE] = STEP_SEEN_ZOMBIE,
 	};
@@ -591,7 +591,8 @@ static void sweep_seen(struct core *core, struct life *life, const struct lt_pas
 {
 	enum step step = seen_step(life->seen_state);
 	bool differs = next_state[life->state][step] != 0;
-	bool unborn = !(life->flags & LT_LIFE_FORK_SEEN) && life->id.start_ns > core->start.started_ns;
+	bool unborn = !(life->flags & LT_LIFE_FORK_SEEN) &&
+		      life->id.start_ns > core->start.started_ns;
 
 	life->seen_state = 0;
 	if (!differs && !unborn)

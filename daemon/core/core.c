@@ -249,8 +249,8 @@ static void dump_program(struct dump *dump, const struct program *program)
 	}
 	e->flags |= program->flags;
 	e->exe_len = (uint16_t)dump_text(dump, program->text, program->exe_len);
-	e->args_len = (uint16_t)dump_text(dump, program->text + program->exe_len,
-					  program->args_len);
+	e->args_len =
+		(uint16_t)dump_text(dump, program->text + program->exe_len, program->args_len);
 }
 
 static void dump_life(struct dump *dump, const struct life *life)

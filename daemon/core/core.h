@@ -22,6 +22,7 @@ struct life;
  * X(NAME, name): what can be told of a life, in `tail` and to alerts. The one
  * list: enum, names, dispatch.
  */
+// clang-format off
 #define LT_CHANGES(X)               \
 	X(FORK, "fork")             \
 	X(EXEC, "exec")             \
@@ -37,12 +38,13 @@ struct life;
 	X(LEAK_OPEN, "leak-open")   \
 	X(LEAK_CLOSE, "leak-close") \
 	X(LOST, "lost")
+// clang-format on
 
 enum change_kind {
 #define X(NAME, name) CHANGE_##NAME,
 	LT_CHANGES(X)
 #undef X
-	CHANGE_KINDS
+		CHANGE_KINDS
 };
 
 extern const char *const change_names[CHANGE_KINDS];

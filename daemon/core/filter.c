@@ -140,8 +140,7 @@ bool filter_life(const struct filter *filter, const struct life *life)
 		return false;
 	if (*filter->comm && fnmatch(filter->comm, life->comm, 0))
 		return false;
-	if (*filter->unit &&
-	    (!cgroup || !cgroup->unit || fnmatch(filter->unit, cgroup->unit, 0)))
+	if (*filter->unit && (!cgroup || !cgroup->unit || fnmatch(filter->unit, cgroup->unit, 0)))
 		return false;
 	if (*filter->container &&
 	    (!cgroup || strncmp(cgroup->container, filter->container, strlen(filter->container))))

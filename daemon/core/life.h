@@ -143,8 +143,8 @@ struct core {
 	void *user;
 };
 
-#define EACH_LIFE(core, life)                                                      \
-	for (struct life *head_ = (core)->lives; head_; head_ = head_->hh.next)    \
+#define EACH_LIFE(core, life)                                                   \
+	for (struct life *head_ = (core)->lives; head_; head_ = head_->hh.next) \
 		for ((life) = head_; (life); (life) = (life)->older)
 
 /* table.c: making, finding, linking, freeing. All memory is accounted there. */

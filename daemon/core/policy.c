@@ -72,8 +72,7 @@ static bool any_matches(const struct glob_list *list, const char *name)
 static bool is_ignored(const struct core *core, const struct life *parent)
 {
 	return any_matches(&core->policy.ignore_comm, parent->comm) ||
-	       any_matches(&core->policy.ignore_unit,
-			   parent->cgroup ? parent->cgroup->unit : NULL);
+	       any_matches(&core->policy.ignore_unit, parent->cgroup ? parent->cgroup->unit : NULL);
 }
 
 static void tell_leak(struct core *core, const struct leak *leak, enum change_kind kind,
@@ -210,8 +209,8 @@ static void flag(struct core *core, struct life *life)
 	if (death)
 		death->flagged_ns = core->now_ns;
 	restage(core, life, QUEUE_FLAGGED);
-	core_tell(core, (struct change){
-				.kind = CHANGE_FLAGGED, .time_ns = core->now_ns, .life = life });
+	core_tell(core,
+		  (struct change){ .kind = CHANGE_FLAGGED, .time_ns = core->now_ns, .life = life });
 }
 
 void policy_add_zombie(struct core *core, struct life *life)

@@ -195,9 +195,8 @@ static const struct bit_name clone_flags[] = {
 
 /* include/uapi/linux/wait.h */
 static const struct bit_name wait_options[] = {
-	{ 0x00000001, "WNOHANG" },    { 0x00000002, "WUNTRACED" },
-	{ 0x00000004, "WEXITED" },    { 0x00000008, "WCONTINUED" },
-	{ 0x01000000, "WNOWAIT" },    { 0x20000000, "__WNOTHREAD" },
+	{ 0x00000001, "WNOHANG" },    { 0x00000002, "WUNTRACED" }, { 0x00000004, "WEXITED" },
+	{ 0x00000008, "WCONTINUED" }, { 0x01000000, "WNOWAIT" },   { 0x20000000, "__WNOTHREAD" },
 	{ 0x40000000, "__WALL" },     { 0x80000000, "__WCLONE" },
 };
 
@@ -238,7 +237,9 @@ static size_t utf8_len(const unsigned char *p, size_t left, uint32_t *cp)
 	static const struct {
 		uint8_t mask, lead;
 		uint32_t min;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
+	} forms[] = { { 0x80, 0x00, 0 },
+		      { 0xe0, 0xc0, 0x80 },
+		      { 0xf0, 0xe0, 0x800 },
 		      { 0xf8, 0xf0, 0x10000 } };
 
 	for (size_t n = 0; n < ARRAY_SIZE(forms); n++) {

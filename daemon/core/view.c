@@ -77,7 +77,9 @@ static json_t *view_exit(const struct life *life)
 		return json_null();
 	object = json_object();
 	set(object, "how",
-	    json_string(!signal ? "exited" : life->exit_code & 0x80 ? "dumped" : "killed"));
+	    json_string(!signal		       ? "exited" :
+			life->exit_code & 0x80 ? "dumped" :
+						 "killed"));
 	set(object, "status", signal ? json_null() : json_integer(life->exit_code >> 8 & 0xff));
 	set(object, "signal", signal_name(signal));
 	return object;
@@ -189,8 +191,9 @@ static json_t *view_reap_source(const struct life *life)
 static json_t *view_state(const struct life *life)
 {
 	static const char *const names[] = {
-		[LT_RUNNING] = "running", [LT_STOPPED] = "stopped", [LT_DEAD_LEADER] = "dead-leader",
-		[LT_EXITING] = "exiting", [LT_ZOMBIE] = "zombie",   [LT_REAPED] = "reaped",
+		[LT_RUNNING] = "running",	  [LT_STOPPED] = "stopped",
+		[LT_DEAD_LEADER] = "dead-leader", [LT_EXITING] = "exiting",
+		[LT_ZOMBIE] = "zombie",		  [LT_REAPED] = "reaped",
 	};
 
 	return json_string(names[life->state]);
@@ -226,9 +229,8 @@ static void set_program(json_t *object, const struct life *life, const struct vi
 	const struct program *program = life->program;
 	bool may_see = viewer->all || viewer->uid == life->uid;
 
-	set(object, "exe", program && program->exe_len ?
-				   text_json(program->text, program->exe_len) :
-				   NULL);
+	set(object, "exe",
+	    program && program->exe_len ? text_json(program->text, program->exe_len) : NULL);
 	set(object, "args", may_see ? view_args(program) : NULL);
 	set(object, "args_truncated", json_boolean(program && program->flags & LT_LIFE_ARGS_CUT));
 }
@@ -505,8 +507,7 @@ static void line_ZOMBIE(const struct line *line)
 	set(line->object, "zombie_ns", when(line->life->zombie_ns));
 	set_parent(line);
 	set(line->object, "sigchld", view_sigchld(line->life));
-	set(line->object, "tracer",
-	    line->life->kin ? id_text(line->life->kin->tracer) : NULL);
+	set(line->object, "tracer", line->life->kin ? id_text(line->life->kin->tracer) : NULL);
 	set(line->object, "parent_waits",
 	    line->life->death ? view_waits(&line->life->death->parent_waits) : NULL);
 	set(line->object, "inferred", json_boolean(line->life->flags & LT_LIFE_INFERRED));

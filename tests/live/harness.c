@@ -19,6 +19,14 @@
 
 #define ARGS_MAX 64
 
+/*
+ * Some kernels run no BPF program while one of init's threads is on the CPU,
+ * not even in an interrupt. So one in some hundred sched_process_free is never
+ * seen there, and a reap is only known by the next pass of the iterator: soon.
+ * "reuse" requires that this stays the exception.
+ */
+#define REPAIR_INTERVAL "500ms"
+
 /* --- tests run one at a time: they share the host, its pids and its cores --- */
 
 __attribute__((constructor)) static void one_at_a_time(void)
@@ -453,6 +461,8 @@ struct lt *lt__start(const char *option, ...)
 	argv[n++] = bin_path("lifetraced", path, sizeof(path));
 	argv[n++] = "--socket";
 	argv[n++] = lt->socket;
+	argv[n++] = "--repair-interval";
+	argv[n++] = REPAIR_INTERVAL;
 	va_start(ap, option);
 	n = add_words(argv, n, option, ap);
 	va_end(ap);
@@ -1011,7 +1021,7 @@ static void await_reaped(struct lt *lt, struct cast *cast, pid_t pid, int n)
 
 	expect(lt__await_event(lt, id, "exit", 0), "%s", words);
 	expect(lt__await_event(lt, id, "zombie", 0), "%s", words);
-	expect(lt__await_event(lt, id, "reap", 0), "reaped_by=%s inferred=false",
+	expect(lt__await_event(lt, id, "reap", 0), "reaped_by=%s",
 	       lt__id(lt, cast__int(cast, "wait.by", n)));
 	free(words);
 }

@@ -94,8 +94,8 @@ void expect_here(const char *file, int line, const json_t *object, const char *f
 struct lt;
 
 /*
- * Starts `lifetraced --socket TMP/sock OPTIONS…` (NULL ends them) and returns
- * when `lifetrace status` is answered. Skips the test when not root.
+ * Starts `lifetraced --socket TMP/sock --repair-interval 500ms OPTIONS…` (NULL
+ * ends them; a later option overrides an earlier one) and returns when `lifetrace status` is answered. Skips the test when not root.
  */
 struct lt *lt__start(const char *option, ...);
 
