@@ -649,8 +649,14 @@ static int open_kernel(struct daemon *daemon)
 {
 	struct kernel_options options = { .ring_bytes = daemon->settings->ring_bytes,
 					  .btf = daemon->settings->btf };
-	int err = kernel_open(&daemon->kernel, &options);
+	int err;
 
+	if (!proc_in_initial_pidns()) {
+		log_error("needs the host's pid namespace and its /proc "
+			  "(in a container: --pid=host, hostPID)");
+		return -EPERM;
+	}
+	err = kernel_open(&daemon->kernel, &options);
 	if (err)
 		log_error("cannot observe this kernel: %s", kernel_error());
 	return err;

@@ -21,6 +21,9 @@ int main(int argc, char **argv)
 	case PRINT_CONFIG:
 		settings_print(&settings, stdout);
 		return 0;
+	case DOCUMENT:
+		settings_document(stdout);
+		return 0;
 	case RUN:
 		break;
 	}

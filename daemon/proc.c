@@ -241,6 +241,14 @@ void proc_scan(struct lt_id id, uint64_t now_ns, record_fn fn, void *user)
 	close(dir);
 }
 
+bool proc_in_initial_pidns(void)
+{
+	struct stat ns;
+
+	/* PROC_PID_INIT_INO, include/linux/proc_ns.h */
+	return !stat("/proc/self/ns/pid", &ns) && ns.st_ino == 0xEFFFFFFCU;
+}
+
 /* ---- all cgroups ---- */
 
 /* nftw has no argument of its own. */

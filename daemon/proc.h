@@ -6,6 +6,8 @@
 #ifndef LT_PROC_H
 #define LT_PROC_H
 
+#include <stdbool.h>
+
 #include "event.h"
 #include "source.h"
 
@@ -22,6 +24,12 @@ void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint
  * Does not tell its parent: /proc knows only a bare pid.
  */
 void proc_scan(struct lt_id id, uint64_t now_ns, record_fn fn, void *user);
+
+/*
+ * Whether this process is in the initial pid namespace: only there are the
+ * kernel's pids its own, and can a pid be looked for.
+ */
+bool proc_in_initial_pidns(void);
 
 /*
  * Hands over an LT_CGROUP record for every cgroup of the two hierarchies that

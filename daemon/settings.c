@@ -234,11 +234,12 @@ int settings_load(struct settings *settings, const char *path, char error[SETTIN
 
 /* ---- the command line ---- */
 
-enum { OPT_CONFIG = 1000, OPT_PRINT_CONFIG, OPT_LIFELINE, OPT_HELP, OPT_VERSION };
+enum { OPT_CONFIG = 1000, OPT_PRINT_CONFIG, OPT_DOCUMENT, OPT_LIFELINE, OPT_HELP, OPT_VERSION };
 
 static const struct option fixed_options[] = {
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "print-config", no_argument, NULL, OPT_PRINT_CONFIG },
+	{ "document-settings", no_argument, NULL, OPT_DOCUMENT },
 	{ "lifeline", required_argument, NULL, OPT_LIFELINE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -269,6 +270,9 @@ static int take_fixed(struct invocation *invocation, int option, char error[SETT
 		break;
 	case OPT_PRINT_CONFIG:
 		invocation->what = PRINT_CONFIG;
+		break;
+	case OPT_DOCUMENT:
+		invocation->what = DOCUMENT;
 		break;
 	case OPT_HELP:
 		invocation->what = SHOW_HELP;
@@ -391,6 +395,10 @@ void settings_help(FILE *out)
 
 void settings_document(FILE *out)
 {
+	fprintf(out,
+		"# Settings of lifetraced\n\n"
+		"In the file as `name = value`, on the command line as `--name value` with dashes\n"
+		"for underscores. Written by `lifetraced --document-settings`.\n\n");
 	fprintf(out, "| setting | default | what it is | SIGHUP |\n| --- | --- | --- | --- |\n");
 	for (size_t i = 0; i < SETTINGS; i++)
 		fprintf(out, "| `%s` | `%s` | %s | %s |\n", table[i].name,

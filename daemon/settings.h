@@ -41,7 +41,7 @@ struct settings {
 struct invocation {
 	const char *config; /* NULL: none given */
 	int lifeline;	    /* descriptor to report readiness on and to die with; -1: none */
-	enum { RUN, SHOW_HELP, SHOW_VERSION, PRINT_CONFIG } what;
+	enum { RUN, SHOW_HELP, SHOW_VERSION, PRINT_CONFIG, DOCUMENT } what;
 };
 
 void settings_defaults(struct settings *settings);

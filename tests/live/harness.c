@@ -1264,7 +1264,7 @@ static void explain_events(const struct lt *lt)
 		if (!is_of_cast(json_integer_value(json_object_get(json, "pid"))))
 			continue;
 		text = dump(json);
-		fprintf(stderr, "%.700s\n", text);
+		fprintf(stderr, "%.500s\n", text);
 		free(text);
 		shown++;
 	}
@@ -1272,11 +1272,17 @@ static void explain_events(const struct lt *lt)
 
 void lt__explain(void)
 {
+	int raw;
+
 	for (struct cast *cast = casts; cast; cast = cast->next)
 		explain_cast(cast);
 	if (!current)
 		return;
 	explain_events(current);
+	if (current->pid && waitpid(current->pid, &raw, WNOHANG) == current->pid)
+		fprintf(stderr, "--- the daemon ended with %d\n", exit_code(raw));
+	if (current->tail_pid && waitpid(current->tail_pid, &raw, WNOHANG) == current->tail_pid)
+		fprintf(stderr, "--- tail ended with %d\n", exit_code(raw));
 	print_file("the daemon's standard error", current->log);
 	fflush(stderr);
 }

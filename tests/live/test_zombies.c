@@ -399,15 +399,33 @@ static json_t *tally(struct lt *lt, const char *parent_id, json_t *ids_by_pid)
 	return lives;
 }
 
+/* How many reaps by a process were shown. */
+static int reaps_by(struct lt *lt, const char *reaper_id)
+{
+	const struct event *events;
+	size_t n = lt__events(lt, &events);
+	int reaps = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *by = json_string_value(json_at(events[i].json, "reaped_by"));
+
+		reaps += by && !strcmp(by, reaper_id);
+	}
+	return reaps;
+}
+
 /* The k-th life with a pid is the k-th that wait reported with it. */
-static int check_lives(struct lt *lt, struct cast *cast, int lives_min)
+static int check_lives(struct lt *lt, struct cast *cast, int n_lives)
 {
 	const char *parent_id = lt__id(lt, cast__pid(cast));
-	json_t *ids_by_pid = json_object(), *lives = tally(lt, parent_id, ids_by_pid);
-	json_t *seen = json_object();
+	json_t *ids_by_pid = json_object(), *seen = json_object(), *lives;
 	int reused = 0, inferred = 0, n = 0;
 
-	for (; n < lives_min; n++) {
+	lt_await(reaps_by(lt, parent_id) >= n_lives, "only %d of %d reaps were shown",
+		 reaps_by(lt, parent_id), n_lives);
+	lt__fence(lt);
+	lives = tally(lt, parent_id, ids_by_pid);
+	for (; n < n_lives; n++) {
 		const char *pid = cast__str(cast, "wait.ret", n);
 		json_int_t k = json_integer_value(json_object_get(seen, pid));
 		const char *id = json_string_value(json_array_get(json_object_get(ids_by_pid, pid), k));
@@ -439,7 +457,6 @@ LT_TEST(reuse, same_pid_at_once)
 	lt__tail(lt);
 	cast = cast__start("reuse", "400", "same", NULL);
 	cast__hold(cast, "lived");
-	lt__fence(lt);
 	reused = check_lives(lt, cast, 400);
 	lt_require(reused >= 300, "only %d lives with a pid used before", reused);
 	cast__free(cast);
@@ -458,7 +475,6 @@ LT_TEST(reuse, small_pid_max)
 	cast = cast__start("reuse", "3000", NULL);
 	cast__hold(cast, "lived");
 	guard__restore(guard);
-	lt__fence(lt);
 	reused = check_lives(lt, cast, 3000);
 	lt_require(reused >= 1000, "only %d lives with a pid used before", reused);
 	cast__free(cast);
