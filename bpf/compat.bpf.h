@@ -25,8 +25,27 @@ const volatile bool lt_has_group_dead = false;
 #define lt_group_dead(ctx, task) \
 	(lt_has_group_dead ? !!((const __u64 *)(ctx))[1] : (task)->signal->live.counter == 0)
 
+enum bpf_func_id___lt {
+	BPF_FUNC_get_current_task_btf___lt = 158,
+	BPF_FUNC_task_pt_regs___lt = 175,
+};
+
+/*
+ * 3ca1032ab7ab ("bpf: Implement get_current_task_btf and RET_PTR_TO_BTF_ID",
+ * 5.11): the current task can be read by plain loads, not only by a helper
+ * call a field. LT_READ() takes the way that there is.
+ */
+#define lt_has_task_btf() \
+	bpf_core_enum_value_exists(enum bpf_func_id___lt, BPF_FUNC_get_current_task_btf___lt)
+
+#define lt_current()                                      \
+	(lt_has_task_btf() ? bpf_get_current_task_btf() : \
+			     (struct task_struct *)bpf_get_current_task())
+
+#define LT_READ(from, ...) \
+	(lt_has_task_btf() ? ___arrow(from, __VA_ARGS__) : BPF_CORE_READ(from, __VA_ARGS__))
+
 /* dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper", 5.15) */
-enum bpf_func_id___lt { BPF_FUNC_task_pt_regs___lt = 175 };
 
 #define lt_has_task_pt_regs() \
 	bpf_core_enum_value_exists(enum bpf_func_id___lt, BPF_FUNC_task_pt_regs___lt)
@@ -63,7 +82,7 @@ static __always_inline __u64 lt_last_arrival(struct task_struct *task)
 	return BPF_CORE_READ(task, sched_info.last_arrival);
 }
 
-/* The cgroup_subsys_id of pids differs by configuration. */
+/* The cgroup_subsys_id of pids differs by configuration; it is below 16. */
 static __always_inline int lt_pids_subsys(void)
 {
 	if (!bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))

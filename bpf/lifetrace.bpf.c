@@ -47,7 +47,7 @@ SEC("tp_btf/task_newtask")
 int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 {
 	struct task_struct *parent = child->real_parent;
-	struct task_struct *creator;
+	struct task_struct *creator = lt_current();
 	struct lt_fork *e;
 
 	if (clone_flags & CLONE_THREAD) {
@@ -61,12 +61,9 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 		return 0;
 	lt_id_of(&e->child, child);
 	lt_id_of(&e->parent, parent);
-	creator = (void *)bpf_get_current_task();
-	e->creator.pid = bpf_get_current_pid_tgid() >> 32;
-	e->creator.start_ns = e->creator.pid == e->parent.pid ?
-				      e->parent.start_ns :
-				      BPF_CORE_READ(creator, group_leader, start_boottime);
-	e->creator_tid = bpf_get_current_pid_tgid();
+	e->creator.pid = LT_READ(creator, tgid);
+	e->creator.start_ns = LT_READ(creator, group_leader, start_boottime);
+	e->creator_tid = LT_READ(creator, pid);
 	e->clone_flags = clone_flags & ~(__u64)CSIGNAL;
 	e->uid = bpf_get_current_uid_gid();
 	e->exit_signal = child->exit_signal;
@@ -74,7 +71,7 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 	e->parent_level_pid = lt_pid_at(child, lt_ns_level(parent));
 	e->flags = child->flags & PF_KTHREAD ? LT_FORK_KERNEL : 0;
 	lt_cgroup_of(&e->cgroup, child);
-	__builtin_memcpy(e->comm, child->comm, LT_COMM_LEN);
+	lt_comm_of(e->comm, child);
 	lt_submit(e);
 	return 0;
 }
@@ -117,7 +114,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	e->exe_len = exe_len;
 	e->args_len = args_len;
 	lt_cgroup_of(&e->cgroup, task);
-	__builtin_memcpy(e->comm, task->comm, LT_COMM_LEN);
+	lt_comm_of(e->comm, task);
 	lt_output(&e->hdr, LT_EXEC, (sizeof(*e) + end + LT_ALIGN - 1) & ~(LT_ALIGN - 1));
 	return 0;
 }
@@ -259,7 +256,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	}
 	emit_exit(task);
-	bpf_map_delete_elem(&lt_waits, &tgid);
+	if (bpf_map_lookup_elem(&lt_waits, &tgid)) /* most never waited */
+		bpf_map_delete_elem(&lt_waits, &tgid);
 	return 0;
 }
 
@@ -283,8 +281,8 @@ int BPF_PROG(on_free, struct task_struct *task)
 
 static __always_inline void id_of_leader(struct lt_id *id, struct task_struct *leader)
 {
-	id->start_ns = BPF_CORE_READ(leader, start_boottime);
-	id->pid = BPF_CORE_READ(leader, tgid);
+	id->start_ns = LT_READ(leader, start_boottime);
+	id->pid = LT_READ(leader, tgid);
 }
 
 static __always_inline void fill_parent_waits(struct lt_waits *waits, __u64 pid, __u64 start_ns)
@@ -332,9 +330,9 @@ static __always_inline void fill_action(struct lt_notify *e, struct task_struct 
 static __always_inline void emit_death(struct task_struct *leader, struct task_struct *receiver,
 				       int sig, int result)
 {
-	struct task_struct *parent = BPF_CORE_READ(leader, real_parent, group_leader);
-	struct signal_struct *signal = BPF_CORE_READ(leader, signal);
-	bool traced = BPF_CORE_READ(leader, ptrace) != 0;
+	struct task_struct *parent = LT_READ(leader, real_parent, group_leader);
+	struct signal_struct *signal = LT_READ(leader, signal);
+	bool traced = LT_READ(leader, ptrace) != 0;
 	struct lt_notify *e = lt_reserve(LT_NOTIFY, sizeof(*e));
 
 	if (!e)
@@ -345,9 +343,9 @@ static __always_inline void emit_death(struct task_struct *leader, struct task_s
 		lt_id_of(&e->tracer, receiver);
 	else
 		lt_no_id(&e->tracer);
-	e->exit_code = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ?
-			       BPF_CORE_READ(signal, group_exit_code) :
-			       BPF_CORE_READ(leader, exit_code);
+	e->exit_code = LT_READ(signal, flags) & SIGNAL_GROUP_EXIT ?
+			       LT_READ(signal, group_exit_code) :
+			       LT_READ(leader, exit_code);
 	e->flags = notify_flags(receiver, sig, result, traced);
 	fill_action(e, receiver);
 	fill_parent_waits(&e->parent_waits, e->parent.pid, e->parent.start_ns);
@@ -395,22 +393,22 @@ static __always_inline void emit_stop(__u32 kind, struct lt_id id, __u32 signal,
 static __always_inline void on_child_signal(int sig, struct kernel_siginfo *info,
 					    struct task_struct *receiver, int code, int result)
 {
-	struct task_struct *current = (void *)bpf_get_current_task();
-	struct task_struct *leader = BPF_CORE_READ(current, group_leader);
-	bool exiting = BPF_CORE_READ(current, flags) & PF_EXITING;
+	struct task_struct *current = lt_current();
+	struct task_struct *leader = LT_READ(current, group_leader);
+	bool exiting = LT_READ(current, flags) & PF_EXITING;
 	__u32 level = lt_ns_level(receiver);
 	__u32 si_pid = BPF_CORE_READ(info, _sifields._sigchld._pid);
-	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	struct pid *pid = LT_READ(leader, thread_pid);
 	__u32 own_pid = 0;
 	struct lt_id id;
 
 	bpf_probe_read_kernel(&own_pid, sizeof(own_pid), lt_upid(pid, level));
 	if (si_pid == own_pid && code <= CLD_DUMPED && exiting) {
-		if ((sig == BPF_CORE_READ(leader, exit_signal) || sig == SIGCHLD) &&
-		    !BPF_CORE_READ(leader, signal, live.counter))
+		if ((sig == LT_READ(leader, exit_signal) || sig == SIGCHLD) &&
+		    !LT_READ(leader, signal, live.counter))
 			emit_death(leader, receiver, sig, result);
 	} else if (si_pid == own_pid && code == CLD_STOPPED) {
-		if (!(BPF_CORE_READ(leader, signal, flags) & SIGNAL_STOP_STOPPED))
+		if (!(LT_READ(leader, signal, flags) & SIGNAL_STOP_STOPPED))
 			return;
 		id_of_leader(&id, leader);
 		emit_stop(LT_STOP, id, BPF_CORE_READ(info, _sifields._sigchld._status),
@@ -459,13 +457,13 @@ int BPF_PROG(on_deliver, int sig, struct kernel_siginfo *info, struct k_sigactio
 	if (sig < SIGSTOP || sig > SIGTTOU ||
 	    (__u64)BPF_CORE_READ(action, sa.sa_handler) != SIG_DFL)
 		return 0;
-	current = (void *)bpf_get_current_task();
-	parent = BPF_CORE_READ(current, group_leader, real_parent);
+	current = lt_current();
+	parent = LT_READ(current, group_leader, real_parent);
 	sigchld = &BPF_CORE_READ(parent, sighand)->action[SIGCHLD - 1];
 	handler = (__u64)BPF_CORE_READ(sigchld, sa.sa_handler);
 	if (handler != SIG_IGN && !(BPF_CORE_READ(sigchld, sa.sa_flags) & SA_NOCLDSTOP))
 		return 0;
-	id_of_leader(&id, BPF_CORE_READ(current, group_leader));
+	id_of_leader(&id, LT_READ(current, group_leader));
 	emit_stop(LT_STOP, id, sig, 0);
 	return 0;
 }
@@ -486,6 +484,8 @@ static __always_inline struct pt_regs *user_regs(struct task_struct *task)
 	       bpf_core_type_size(struct pt_regs);
 }
 
+#define REG(regs, field) (lt_has_task_pt_regs() ? (regs)->field : BPF_CORE_READ(regs, field))
+
 /*
  * The call's number and its first four arguments, as the system call's entry
  * left them in the user registers. The tables: arch/x86/entry/syscalls,
@@ -503,13 +503,13 @@ enum {
 
 static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
 {
-	__u64 nr = BPF_CORE_READ(regs, orig_ax);
+	__u64 nr = REG(regs, orig_ax);
 	bool compat = nr == NR_COMPAT_WAITPID || nr == NR_COMPAT_WAIT4 || nr == NR_COMPAT_WAITID;
 
-	args[0] = compat ? BPF_CORE_READ(regs, bx) : BPF_CORE_READ(regs, di);
-	args[1] = compat ? BPF_CORE_READ(regs, cx) : BPF_CORE_READ(regs, si);
-	args[2] = BPF_CORE_READ(regs, dx);
-	args[3] = compat ? BPF_CORE_READ(regs, si) : BPF_CORE_READ(regs, r10);
+	args[0] = compat ? REG(regs, bx) : REG(regs, di);
+	args[1] = compat ? REG(regs, cx) : REG(regs, si);
+	args[2] = REG(regs, dx);
+	args[3] = compat ? REG(regs, si) : REG(regs, r10);
 	return nr;
 }
 #elif defined(__TARGET_ARCH_arm64)
@@ -523,11 +523,11 @@ enum {
 
 static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
 {
-	args[0] = BPF_CORE_READ(regs, orig_x0);
-	args[1] = BPF_CORE_READ(regs, user_regs.regs[1]);
-	args[2] = BPF_CORE_READ(regs, user_regs.regs[2]);
-	args[3] = BPF_CORE_READ(regs, user_regs.regs[3]);
-	return BPF_CORE_READ(regs, syscallno);
+	args[0] = REG(regs, orig_x0);
+	args[1] = REG(regs, user_regs.regs[1]);
+	args[2] = REG(regs, user_regs.regs[2]);
+	args[3] = REG(regs, user_regs.regs[3]);
+	return REG(regs, syscallno);
 }
 #else
 #error "unknown architecture"
@@ -618,9 +618,9 @@ static __always_inline struct lt_waits *own_waits(__u32 tgid, __u64 start_ns)
 SEC("tp_btf/sched_process_wait")
 int BPF_PROG(on_wait, struct pid *pid)
 {
-	struct task_struct *current = (void *)bpf_get_current_task();
-	__u64 start_ns = BPF_CORE_READ(current, group_leader, start_boottime);
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct task_struct *current = lt_current();
+	__u64 start_ns = LT_READ(current, group_leader, start_boottime);
+	__u32 tgid = LT_READ(current, tgid);
 	struct lt_waits *w = own_waits(tgid, start_ns);
 	struct wait_call call = {};
 	struct lt_wait *e;
@@ -740,7 +740,7 @@ int on_scan(struct bpf_iter__task *ctx)
 	e->flags = LT_LIFE_INFERRED | (task->flags & PF_KTHREAD ? LT_LIFE_KERNEL : 0);
 	if (e->state == LT_ZOMBIE || e->state == LT_EXITING)
 		e->flags |= LT_LIFE_HAS_STATUS;
-	__builtin_memcpy(e->comm, task->comm, LT_COMM_LEN);
+	lt_comm_of(e->comm, task);
 	bpf_seq_write(seq, e, sizeof(*e));
 	return 0;
 }

@@ -66,6 +66,36 @@ static __always_inline __u32 lt_pid_at(struct task_struct *task, __u32 level)
 }
 
 /*
+ * subsys[] of a css_set at an index that only the running kernel knows: of the
+ * cases one is left when the programs are loaded, and is a plain load.
+ */
+static __always_inline struct cgroup_subsys_state *lt_css(struct css_set *set, int subsys)
+{
+#define LT_CASE(n) \
+	case n:    \
+		return set->subsys[n];
+
+	switch (subsys) {
+		LT_CASE(0)
+		LT_CASE(1)
+		LT_CASE(2)
+		LT_CASE(3)
+		LT_CASE(4)
+		LT_CASE(5)
+		LT_CASE(6)
+		LT_CASE(7)
+		LT_CASE(8)
+		LT_CASE(9)
+		LT_CASE(10)
+		LT_CASE(11)
+		LT_CASE(12)
+		LT_CASE(13)
+	}
+#undef LT_CASE
+	return NULL;
+}
+
+/*
  * cgroup2 where the process has a place in it; otherwise (legacy and hybrid
  * hosts, whose container engines use v1 only) the pids controller's hierarchy.
  */
@@ -73,21 +103,24 @@ static __always_inline void lt_cgroup_of(struct lt_cgroup_id *id, struct task_st
 {
 	struct css_set *set = task->cgroups;
 	struct cgroup *cgroup = set->dfl_cgrp;
-	struct cgroup_subsys_state *css = NULL;
-	int subsys = lt_pids_subsys();
+	struct cgroup_subsys_state *css;
 
+	id->reserved = 0;
 	id->id = cgroup->kn->id;
 	id->hierarchy = 0;
-	id->reserved = 0;
-	if (cgroup->level || subsys < 0)
+	if (cgroup->level)
 		return;
-	bpf_probe_read_kernel(&css, sizeof(css),
-			      (void *)set + bpf_core_field_offset(struct css_set, subsys) +
-				      subsys * sizeof(css));
+	css = lt_css(set, lt_pids_subsys());
 	if (!css)
 		return;
-	id->id = BPF_CORE_READ(css, cgroup, kn, id);
-	id->hierarchy = BPF_CORE_READ(css, cgroup, root, hierarchy_id);
+	cgroup = css->cgroup;
+	id->id = cgroup->kn->id;
+	id->hierarchy = cgroup->root->hierarchy_id;
+}
+
+static __always_inline void lt_comm_of(char comm[LT_COMM_LEN], struct task_struct *task)
+{
+	bpf_probe_read_kernel(comm, LT_COMM_LEN, task->comm);
 }
 
 /* kernel/exit.c, wait_task_zombie(): the status that wait reports. */

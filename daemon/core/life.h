@@ -11,10 +11,24 @@
 #define LT_LIFE_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "core.h"
 
 #define HASH_NONFATAL_OOM 1
+/*
+ * Keys begin with a pid or a kernfs id: small, distinct numbers, which one
+ * multiplication spreads well (Knuth 6.4); short chains, as each step down one
+ * is a cache miss.
+ */
+#define HASH_FUNCTION(key, len, hash)                                         \
+	do {                                                                  \
+		uint64_t number_;                                             \
+		memcpy(&number_, (key), sizeof(number_));                     \
+		(void)(len);                                                  \
+		(hash) = (unsigned)((number_ * 0x9e3779b97f4a7c15ULL) >> 32); \
+	} while (0)
+#define HASH_BKT_CAPACITY_THRESH 3
 #include <uthash.h>
 #include <utlist.h>
 
