@@ -51,8 +51,9 @@ struct stat_line {
  */
 static bool read_stat(int dir, struct stat_line *line)
 {
-	char stat[1024], *open, *close;
+	char stat[1024], *open, *close, *save = NULL, *word;
 	ssize_t len = read_file(dir, "stat", stat, sizeof(stat) - 1);
+	int field = 3;
 
 	if (len <= 0)
 		return false;
@@ -63,10 +64,17 @@ static bool read_stat(int dir, struct stat_line *line)
 		return false;
 	*close = '\0';
 	snprintf(line->comm, sizeof(line->comm), "%s", open + 1);
-	return sscanf(close + 1,
-		      " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %" SCNu64
-		      " %*d %" SCNu64,
-		      &line->state, &line->threads, &line->start_ticks) == 3;
+	for (word = strtok_r(close + 1, " ", &save); word && field < 22; field++) {
+		if (field == 3)
+			line->state = *word;
+		else if (field == 20)
+			line->threads = strtoull(word, NULL, 10);
+		word = strtok_r(NULL, " ", &save);
+	}
+	if (!word)
+		return false;
+	line->start_ticks = strtoull(word, NULL, 10);
+	return true;
 }
 
 /* start_boottime, as the clock's ticks count it. */
@@ -281,17 +289,15 @@ static void walk_hierarchy(const char *root, uint32_t hierarchy)
 /* The number of the hierarchy that the pids controller is in; 0: cgroup2 or none. */
 static uint32_t pids_hierarchy(void)
 {
-	char line[256], name[64];
-	unsigned hierarchy = 0;
 	FILE *file = fopen("/proc/cgroups", "re");
+	uint32_t hierarchy = 0;
+	char line[256];
 
 	if (!file)
 		return 0;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "%63s %u", name, &hierarchy) == 2 && !strcmp(name, "pids"))
-			break;
-		else
-			hierarchy = 0;
+	while (!hierarchy && fgets(line, sizeof(line), file))
+		if (!strncmp(line, "pids\t", 5))
+			hierarchy = (uint32_t)strtoul(line + 5, NULL, 10);
 	fclose(file);
 	return hierarchy;
 }

@@ -55,7 +55,7 @@ static enum recording_end read_header(struct reading *reading)
 			       "recorded on a machine of the other byte order:");
 	if (header.version != LT_WIRE_VERSION) {
 		snprintf(why, sizeof(why),
-			 "recording version %u, this program reads %u:", header.version,
+			 "recording version %u, this program reads %d:", header.version,
 			 LT_WIRE_VERSION);
 		return give_up(reading, RECORDING_REFUSED, why);
 	}

@@ -260,7 +260,7 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 		kin->born_of = e->creator;
 	life->forked_ns = e->hdr.time_ns;
 	life->ns_pid = e->ns_pid;
-	life->exit_signal = (int8_t)e->exit_signal;
+	life->exit_signal = (uint8_t)e->exit_signal;
 	if (!life->exec_ns) {
 		life->uid = e->uid;
 		set_comm(life, e->comm);
@@ -360,7 +360,7 @@ static void apply_exit(struct core *core, const struct lt_exit *e)
 	if (e->flags & LT_EXIT_SIGCHLD_IGNORED)
 		life->flags |= LT_LIFE_SIGCHLD_IGNORED;
 	life->exited_ns = e->hdr.time_ns;
-	life->exit_signal = (int8_t)e->exit_signal;
+	life->exit_signal = (uint8_t)e->exit_signal;
 	life->uid = e->uid;
 	set_status(life, e->exit_code);
 	reparent(core, life, e->parent, e->hdr.time_ns);
@@ -526,7 +526,7 @@ static void take_scan_facts(struct core *core, struct life *life, const struct l
 {
 	life->ns_pid = e->ns_pid;
 	life->uid = e->uid;
-	life->exit_signal = (int8_t)e->exit_signal;
+	life->exit_signal = (uint8_t)e->exit_signal;
 	life->flags |= e->flags & LT_LIFE_KERNEL;
 	set_comm(life, e->comm);
 	life_set_cgroup(core, life, e->cgroup);
@@ -817,34 +817,27 @@ const char *core_kind_name(unsigned kind)
 	return NULL;
 }
 
+#define AS(type, record) ((const struct type *)(const void *)(record))
+
 /* Bytes of text that a record says it holds. */
 static size_t text_len(const struct lt_hdr *hdr)
 {
-	const union {
-		const struct lt_hdr *hdr;
-		const struct lt_exec *exec;
-		const struct lt_cgroup *cgroup;
-		const struct lt_life *life;
-		const struct lt_policy *policy;
-		const struct lt_hook *hook;
-		const struct lt_proc *proc;
-	} e = { hdr };
-
 	switch (hdr->kind) {
 	case LT_EXEC:
-		return (size_t)e.exec->exe_len + e.exec->args_len;
+		return (size_t)AS(lt_exec, hdr)->exe_len + AS(lt_exec, hdr)->args_len;
 	case LT_CGROUP:
 	case LT_CGROUP_GONE:
-		return e.cgroup->path_len;
+		return AS(lt_cgroup, hdr)->path_len;
 	case LT_SCAN:
 	case LT_LIFE:
-		return (size_t)e.life->exe_len + e.life->args_len;
+		return (size_t)AS(lt_life, hdr)->exe_len + AS(lt_life, hdr)->args_len;
 	case LT_POLICY:
-		return (size_t)e.policy->ignore_comm_len + e.policy->ignore_unit_len;
+		return (size_t)AS(lt_policy, hdr)->ignore_comm_len +
+		       AS(lt_policy, hdr)->ignore_unit_len;
 	case LT_HOOK:
-		return (size_t)e.hook->what_len + e.hook->value_len;
+		return (size_t)AS(lt_hook, hdr)->what_len + AS(lt_hook, hdr)->value_len;
 	case LT_PROC:
-		return (size_t)e.proc->exe_len + e.proc->args_len;
+		return (size_t)AS(lt_proc, hdr)->exe_len + AS(lt_proc, hdr)->args_len;
 	}
 	return 0;
 }

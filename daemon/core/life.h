@@ -111,7 +111,7 @@ struct life {
 	uint8_t seen_state;	 /* by the pass under way, not yet believed */
 	uint8_t queue;
 	uint8_t reap_source;
-	int8_t exit_signal;
+	uint8_t exit_signal;
 	char comm[LT_COMM_LEN];
 	UT_hash_handle hh;
 };

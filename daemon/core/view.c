@@ -324,14 +324,15 @@ struct rows {
 
 static void rows_add(struct rows *rows, const struct life *life)
 {
+	size_t room = rows->room ? rows->room * 2 : 64;
 	const struct life **bigger;
 
 	if (rows->count == rows->room) {
-		rows->room = rows->room ? rows->room * 2 : 64;
-		bigger = realloc(rows->lives, rows->room * sizeof(const struct life *));
+		bigger = realloc(rows->lives, room * sizeof(const struct life *));
 		if (!bigger)
 			return;
 		rows->lives = bigger;
+		rows->room = room;
 	}
 	rows->lives[rows->count++] = life;
 }
@@ -371,7 +372,7 @@ json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filt
 				rows_add(&rows, life);
 	if (rows.count)
 		qsort(rows.lives, rows.count, sizeof(rows.lives[0]), by_begin);
-	for (size_t i = 0; i < rows.count; i++)
+	for (size_t i = 0; rows.lives && i < rows.count; i++)
 		json_array_append_new(array, view_zombie(core, rows.lives[i], now_ns, viewer));
 	free(rows.lives);
 	set(document, "time_ns", integer(now_ns));
@@ -392,7 +393,7 @@ json_t *view_processes(const struct core *core, uint64_t now_ns, const struct fi
 			rows_add(&rows, life);
 	if (rows.count)
 		qsort(rows.lives, rows.count, sizeof(rows.lives[0]), by_birth);
-	for (size_t i = 0; i < rows.count; i++)
+	for (size_t i = 0; rows.lives && i < rows.count; i++)
 		json_array_append_new(array, view_life(core, rows.lives[i], viewer));
 	free(rows.lives);
 	set(document, "time_ns", integer(now_ns));
