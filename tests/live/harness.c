@@ -27,6 +27,9 @@
  */
 #define REPAIR_INTERVAL "500ms"
 
+/* We parse what others do, too: a storm of theirs must not end our tail. */
+#define STREAM_BUFFER "256M"
+
 /* --- tests run one at a time: they share the host, its pids and its cores --- */
 
 __attribute__((constructor)) static void one_at_a_time(void)
@@ -358,8 +361,10 @@ struct lt {
 	int daemon_fds;		/* of the daemon, after its start */
 	pid_t tail_pid;		/* 0: none */
 	struct stream tail;
-	struct event *events;
+	struct event *events;	/* of our descendants, and of those watched */
 	size_t n_events;
+	json_t *by_id;		/* {id: [indices of its events]} */
+	json_t *by_pid;		/* {pid: id of its last life} */
 };
 
 static struct lt *current;		/* for explanations */
@@ -455,6 +460,8 @@ struct lt *lt__start(const char *option, ...)
 	if (geteuid())
 		cr_skip_test("needs root");
 	lt = calloc(1, sizeof(*lt));
+	lt->by_id = json_object();
+	lt->by_pid = json_object();
 	current = lt;
 	lt->own_fds = fd_count(getpid());
 	make_directory(lt);
@@ -463,6 +470,8 @@ struct lt *lt__start(const char *option, ...)
 	argv[n++] = lt->socket;
 	argv[n++] = "--repair-interval";
 	argv[n++] = REPAIR_INTERVAL;
+	argv[n++] = "--stream-buffer";
+	argv[n++] = STREAM_BUFFER;
 	va_start(ap, option);
 	n = add_words(argv, n, option, ap);
 	va_end(ap);
@@ -525,6 +534,8 @@ void lt__stop(struct lt *lt)
 	rmdir(lt->dir);
 	for (size_t i = 0; i < lt->n_events; i++)
 		json_decref(lt->events[i].json);
+	json_decref(lt->by_id);
+	json_decref(lt->by_pid);
 	free(lt->events);
 	free(lt);
 	current = NULL;
@@ -680,16 +691,55 @@ char *lt__hook(struct lt *lt, const char *what)
 
 /* --- the tail --- */
 
+static const char *pid_key(json_int_t pid, char key[16])
+{
+	snprintf(key, 16, "%d", (int)pid);
+	return key;
+}
+
+void lt__watch(struct lt *lt, const char *id)
+{
+	char key[16];
+
+	if (json_object_get(lt->by_id, id))
+		return;
+	json_object_set_new(lt->by_id, id, json_array());
+	json_object_set_new(lt->by_pid, pid_key(strtol(id, NULL, 10), key), json_string(id));
+}
+
+/* Others live on this host too, and in storms: theirs are not kept. */
+static bool is_ours(struct lt *lt, const json_t *json, const char *id)
+{
+	json_int_t ppid = json_integer_value(json_object_get(json, "ppid"));
+	char key[16];
+
+	if (json_object_get(lt->by_id, id))
+		return true;
+	return !strcmp(str_at(json, "kind"), "fork") &&
+		(ppid == getpid() || json_object_get(lt->by_pid, pid_key(ppid, key)));
+}
+
+static void keep_event(struct lt *lt, json_t *json, const char *id, int64_t arrived_ns)
+{
+	lt__watch(lt, id);
+	json_array_append_new(json_object_get(lt->by_id, id), json_integer(lt->n_events));
+	if (!(lt->n_events & (lt->n_events - 1)))
+		lt->events = xrealloc(lt->events, (lt->n_events * 2 + 1) * sizeof(*lt->events));
+	lt->events[lt->n_events++] = (struct event){ json_incref(json), arrived_ns };
+}
+
 static void take_event(void *ctx, char *line, int64_t arrived_ns)
 {
 	struct lt *lt = ctx;
 	json_error_t error;
 	json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, &error);
+	const char *id;
 
 	lt_require(json_is_object(json), "tail: %s: %s", error.text, line);
-	if (!(lt->n_events & (lt->n_events - 1)) || !lt->events)
-		lt->events = xrealloc(lt->events, (lt->n_events * 2 + 1) * sizeof(*lt->events));
-	lt->events[lt->n_events++] = (struct event){ json, arrived_ns };
+	id = json_string_value(json_object_get(json, "id"));
+	if (id && is_ours(lt, json, id))
+		keep_event(lt, json, id, arrived_ns);
+	json_decref(json);
 }
 
 size_t lt__events(const struct lt *lt, const struct event **events)
@@ -698,20 +748,17 @@ size_t lt__events(const struct lt *lt, const struct event **events)
 	return lt->n_events;
 }
 
-static bool is_event(const struct event *event, const char *key, const char *value,
-		     const char *kind)
-{
-	const char *k = json_string_value(json_object_get(event->json, "kind"));
-	const char *v = json_string_value(json_object_get(event->json, key));
-
-	return k && v && !strcmp(k, kind) && !strcmp(v, value);
-}
-
 const struct event *lt__find(const struct lt *lt, const char *id, const char *kind, int n)
 {
-	for (size_t i = 0; i < lt->n_events; i++)
-		if (is_event(&lt->events[i], "id", id, kind) && !n--)
-			return &lt->events[i];
+	json_t *index;
+	size_t i;
+
+	json_array_foreach(json_object_get(lt->by_id, id), i, index) {
+		const struct event *event = &lt->events[json_integer_value(index)];
+
+		if (!strcmp(str_at(event->json, "kind"), kind) && !n--)
+			return event;
+	}
 	return NULL;
 }
 
@@ -719,8 +766,8 @@ int lt__count(const struct lt *lt, const char *id, const char *kind)
 {
 	int n = 0;
 
-	for (size_t i = 0; i < lt->n_events; i++)
-		n += is_event(&lt->events[i], "id", id, kind);
+	while (lt__find(lt, id, kind, n))
+		n++;
 	return n;
 }
 
@@ -734,14 +781,11 @@ json_t *lt__await_event(struct lt *lt, const char *id, const char *kind, int n)
 /* The last one: an earlier life may have had the pid. */
 static const char *born_as(const struct lt *lt, pid_t pid)
 {
-	for (size_t i = lt->n_events; i-- > 0;) {
-		json_t *json = lt->events[i].json;
+	char key[16];
+	const char *id = json_string_value(json_object_get(lt->by_pid, pid_key(pid, key)));
+	const struct event *fork = id ? lt__find(lt, id, "fork", 0) : NULL;
 
-		if (json_integer_value(json_object_get(json, "pid")) == pid &&
-		    !strcmp(str_at(json, "kind"), "fork"))
-			return str_at(json, "id");
-	}
-	return NULL;
+	return fork ? str_at(fork->json, "id") : NULL;	/* stays, whoever gets the pid */
 }
 
 const char *lt__id(struct lt *lt, pid_t pid)
@@ -1239,34 +1283,16 @@ static void explain_cast(const struct cast *cast)
 		fprintf(stderr, "%s=%s\n", cast->said[i].key, cast->said[i].value);
 }
 
-/* Events of a process that a member of the cast has named. */
-static bool is_of_cast(json_int_t pid)
-{
-	for (struct cast *cast = casts; cast; cast = cast->next) {
-		if (cast->pid == pid)
-			return true;
-		for (int i = 0; i < cast->n_said && i < 1000; i++)
-			if (strtoll(cast->said[i].value, NULL, 10) == pid)
-				return true;
-	}
-	return false;
-}
-
 static void explain_events(const struct lt *lt)
 {
-	int shown = 0;
+	size_t from = lt->n_events > 60 ? lt->n_events - 60 : 0;
 
-	fprintf(stderr, "--- events of the cast\n");
-	for (size_t i = 0; i < lt->n_events && shown < 60; i++) {
-		json_t *json = lt->events[i].json;
-		char *text;
+	fprintf(stderr, "--- the last events\n");
+	for (size_t i = from; i < lt->n_events; i++) {
+		char *text = dump(lt->events[i].json);
 
-		if (!is_of_cast(json_integer_value(json_object_get(json, "pid"))))
-			continue;
-		text = dump(json);
 		fprintf(stderr, "%.500s\n", text);
 		free(text);
-		shown++;
 	}
 }
 

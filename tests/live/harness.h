@@ -94,8 +94,9 @@ void expect_here(const char *file, int line, const json_t *object, const char *f
 struct lt;
 
 /*
- * Starts `lifetraced --socket TMP/sock --repair-interval 500ms OPTIONS…` (NULL
- * ends them; a later option overrides an earlier one) and returns when `lifetrace status` is answered. Skips the test when not root.
+ * Starts `lifetraced --socket TMP/sock OPTIONS…` (NULL ends them) with a short
+ * repair interval and a large stream buffer unless these say otherwise (the
+ * later of two options counts), and returns when `lifetrace status` is answered. Skips the test when not root.
  */
 struct lt *lt__start(const char *option, ...);
 
@@ -150,7 +151,13 @@ struct event {
  */
 void lt__tail(struct lt *lt);
 
-/* All events so far, in their order. */
+/*
+ * Only the events of our descendants are kept, and those of lives watched: ID
+ * is of a process that was there before the tail.
+ */
+void lt__watch(struct lt *lt, const char *id);
+
+/* All events kept so far, in their order. */
 size_t lt__events(const struct lt *lt, const struct event **events);
 
 /* The N-th (from 0) event of KIND of the life ID, NULL when not (yet) there. */

@@ -48,6 +48,7 @@ static char *id_in_ps(struct lt *lt, pid_t pid)
 	json_t *row = lt__await_row(lt, "ps", pid, "orphan!=none");
 	char *id = strdup(str_at(row, "id"));
 
+	lt__watch(lt, id);
 	json_decref(row);
 	return id;
 }

@@ -8,18 +8,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* --- flagged in time --- */
 
 /*
- * The promise is 50 ms from the threshold to the daemon's decision. Until the
- * line is read here it goes through two pipes and two more processes that have
- * to be scheduled, so its arrival is allowed as much again.
+ * The promise is 50 ms from the threshold to the daemon's decision: required
+ * of each. Until the line is read here it goes through two pipes and two more
+ * processes, which a loaded machine does not run at once; they run at a higher
+ * priority than the daemon, and of their delays the median must keep to the
+ * same 50 ms.
  */
 static const int64_t promise_ns = 50 * NSEC_PER_MSEC;
-static const int64_t on_the_way_ns = 50 * NSEC_PER_MSEC;
 
-static void check_flagged(struct lt *lt, const char *id, int64_t age_ns)
+static void raise_priority(void)
+{
+	setpriority(PRIO_PROCESS, 0, -10);
+}
+
+/* How late its line came. */
+static int64_t check_flagged(struct lt *lt, const char *id, int64_t age_ns)
 {
 	json_t *json = lt__await_event(lt, id, "flagged", 0);
 	int64_t due = int_at(json, "zombie_ns") + age_ns;
@@ -27,56 +35,89 @@ static void check_flagged(struct lt *lt, const char *id, int64_t age_ns)
 	int64_t arrived = lt__find(lt, id, "flagged", 0)->arrived_ns - due;
 
 	lt_require(decided >= 0 && decided <= promise_ns, "%s flagged %.1f ms late", id, decided / 1e6);
-	lt_require(arrived >= 0 && arrived <= promise_ns + on_the_way_ns, "%s told %.1f ms late", id,
-		   arrived / 1e6);
+	lt_require(arrived >= decided, "%s told %.1f ms late, flagged %.1f", id, arrived / 1e6,
+		   decided / 1e6);
 	expect(json, "zombie_ns=%ld", int_at(lt__await_event(lt, id, "zombie", 0), "zombie_ns"));
 	lt_require(int_at(json, "age_ms") >= age_ns / NSEC_PER_MSEC, "age_ms");
+	return arrived;
 }
 
-static void check_flagging(const char *zombies, const char *age, int64_t age_ns)
+static int by_size(const void *a, const void *b)
+{
+	int64_t d = *(const int64_t *)a - *(const int64_t *)b;
+
+	return d < 0 ? -1 : d > 0;
+}
+
+static void require_median_in_time(int64_t *late, int n)
+{
+	qsort(late, n, sizeof(*late), by_size);
+	lt_require(late[n / 2] <= promise_ns, "half were told more than %.1f ms late, the last %.1f",
+		   late[n / 2] / 1e6, late[n - 1] / 1e6);
+}
+
+/* One after the other, each alone. */
+static void check_singles(const char *age, int64_t age_ns)
 {
 	struct lt *lt = lt__start("--zombie-age", age, NULL);
-	struct cast *cast;
-	int64_t last_ns = 0;
-	json_t *row, *status;
+	int64_t late[9];
 
+	raise_priority();
 	lt__tail(lt);
-	cast = cast__start("zombie", zombies, NULL);
+	for (int i = 0; i < 9; i++) {
+		struct cast *cast = cast__start("zombie", NULL);
+		json_t *row;
+
+		cast__hold(cast, "zombie");
+		late[i] = check_flagged(lt, lt__id(lt, cast__int(cast, "child", 0)), age_ns);
+		row = lt__await_row(lt, "zombies", cast__int(cast, "child", 0), "flagged=true");
+		lt_require(int_at(row, "age_ms") >= age_ns / NSEC_PER_MSEC, "age_ms");
+		lt_require(int_at(row, "flagged_ns") >= int_at(row, "zombie_ns") + age_ns, "flagged_ns");
+		json_decref(row);
+		cast__free(cast);
+	}
+	require_median_in_time(late, 9);
+	lt__stop(lt);
+}
+
+LT_TEST(flagging, after_300ms)
+{
+	check_singles("300ms", 300 * NSEC_PER_MSEC);
+}
+
+LT_TEST(flagging, after_20ms)
+{
+	check_singles("20ms", 20 * NSEC_PER_MSEC);
+}
+
+LT_TEST(flagging, three_hundred_in_order)
+{
+	const int64_t age_ns = 500 * NSEC_PER_MSEC;
+	struct lt *lt = lt__start("--zombie-age", "500ms", NULL);
+	int64_t late[300], last_ns = 0;
+	struct cast *cast;
+	json_t *status;
+
+	raise_priority();
+	lt__tail(lt);
+	cast = cast__start("zombie", "300", NULL);
 	cast__hold(cast, "zombie");
-	for (int n = 0; n < atoi(zombies); n++) {
+	for (int n = 0; n < 300; n++) {
 		const char *id = lt__id(lt, cast__int(cast, "child", n));
 		int64_t flagged_ns;
 
-		check_flagged(lt, id, age_ns);
+		late[n] = check_flagged(lt, id, age_ns);
 		flagged_ns = int_at(lt__await_event(lt, id, "flagged", 0), "flagged_ns");
 		lt_require(flagged_ns >= last_ns, "not in the order of their deaths");
 		last_ns = flagged_ns;
 	}
-	row = lt__await_row(lt, "zombies", cast__int(cast, "child", 0), "flagged=true");
-	lt_require(int_at(row, "age_ms") >= age_ns / NSEC_PER_MSEC, "age_ms");
-	lt_require(int_at(row, "flagged_ns") >= int_at(row, "zombie_ns") + age_ns, "flagged_ns");
-	json_decref(row);
+	require_median_in_time(late, 300);
 	status = lt__status(lt);
-	lt_require(int_at(status, "flagged") >= atoi(zombies), "status counts fewer");
+	lt_require(int_at(status, "flagged") >= 300, "status counts fewer");
 	lt_require(int_at(status, "zombies") >= int_at(status, "flagged"), "status");
 	json_decref(status);
 	cast__free(cast);
 	lt__stop(lt);
-}
-
-LT_TEST(flagging, one_after_300ms)
-{
-	check_flagging("1", "300ms", 300 * NSEC_PER_MSEC);
-}
-
-LT_TEST(flagging, one_after_20ms)
-{
-	check_flagging("1", "20ms", 20 * NSEC_PER_MSEC);
-}
-
-LT_TEST(flagging, three_hundred)
-{
-	check_flagging("300", "500ms", 500 * NSEC_PER_MSEC);
 }
 
 /* Reaped in time: never flagged. A later zombie is the proof that the time has passed. */
