@@ -92,10 +92,14 @@ static void tell(struct core *core, enum change_kind kind, const struct life *li
 
 static void reparent(struct core *core, struct life *life, struct lt_id parent, uint64_t time_ns)
 {
+	const struct life *known = parent.pid ? life_find(core, parent) : NULL;
 	struct lt_id was = life->parent_id;
 	struct kin *kin;
 
 	if (!parent.pid || id_is(was, parent) || life->state == LT_REAPED)
+		return;
+	/* between its exit record and its last step a father still is the parent */
+	if (was.pid && known && known->state >= LT_EXITING)
 		return;
 	life_set_parent(core, life, parent);
 	if (!was.pid) /* not an adoption: it was only not known */
@@ -320,15 +324,6 @@ static void set_status(struct life *life, int32_t exit_code)
 	life->flags |= LT_LIFE_HAS_STATUS;
 }
 
-static void adopt_children(struct core *core, struct life *father, struct lt_id adopter,
-			   uint64_t time_ns)
-{
-	struct life *child, *next;
-
-	DL_FOREACH_SAFE2(father->children, child, next, sibling_next)
-		reparent(core, child, adopter, time_ns);
-}
-
 static int order_by_id(const void *a, const void *b)
 {
 	const struct life *x = *(struct life *const *)a, *y = *(struct life *const *)b;
@@ -336,6 +331,24 @@ static int order_by_id(const void *a, const void *b)
 	if (x->id.start_ns != y->id.start_ns)
 		return x->id.start_ns < y->id.start_ns ? -1 : 1;
 	return x->id.pid < y->id.pid ? -1 : x->id.pid > y->id.pid;
+}
+
+/* In order of birth: what is told must not depend on how the table came to be. */
+static void adopt_children(struct core *core, struct life *father, struct lt_id adopter,
+			   uint64_t time_ns)
+{
+	size_t count = (size_t)father->alive + father->zombies, kept = 0;
+	struct life **children = malloc((count + 1) * sizeof(struct life *)), *child;
+
+	if (!children)
+		return;
+	DL_FOREACH2(father->children, child, sibling_next)
+		if (kept < count)
+			children[kept++] = child;
+	qsort(children, kept, sizeof(struct life *), order_by_id);
+	for (size_t i = 0; i < kept; i++)
+		reparent(core, children[i], adopter, time_ns);
+	free(children);
 }
 
 /* A dead tracer holds nobody. */

@@ -237,6 +237,11 @@ void policy_restore_zombie(struct core *core, struct life *life, uint64_t flagge
 		restage(core, life, QUEUE_AGED);
 }
 
+static int by_shrunk(const struct leak *a, const struct leak *b)
+{
+	return a->shrunk_ns < b->shrunk_ns ? -1 : a->shrunk_ns > b->shrunk_ns;
+}
+
 void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_ns,
 			 uint64_t shrunk_ns)
 {
@@ -249,7 +254,7 @@ void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_
 	if (!shrunk_ns)
 		return;
 	leak->shrunk_ns = shrunk_ns;
-	DL_APPEND(core->settling, leak);
+	DL_INSERT_INORDER(core->settling, leak, by_shrunk);
 }
 
 /* ---- time ---- */
