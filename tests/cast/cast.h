@@ -259,6 +259,12 @@ static inline bool gate__collect(struct gate *gate, int n)
 	return true;
 }
 
+/* For a child that would go on for ever: it goes with its parent. */
+static inline void die_with_parent(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* fork that cannot fail. */
 static inline pid_t fork_or_fail(void)
 {

@@ -120,6 +120,7 @@ int main(int argc, char **argv)
 	gate__init(&begin);
 	pid = fork_or_fail();
 	if (!pid) {
+		die_with_parent();
 		gate__pass(&begin);
 		return end->end(n);
 	}

@@ -44,6 +44,7 @@ static pid_t victim(int threads)
 	if (!pid) {
 		pthread_t thread;
 
+		die_with_parent();
 		setpgid(0, 0);
 		while (--threads > 0)
 			if (pthread_create(&thread, NULL, rest, NULL))

@@ -213,9 +213,9 @@ static void open_control(struct lt *lt)
 
 LT_TEST(leaks, opens_once_grows_closes_once)
 {
-	const int64_t settle_ns = 700 * NSEC_PER_MSEC;
+	const int64_t settle_ns = 3 * NSEC_PER_SEC;	/* longer than we take to look */
 	struct lt *lt = lt__start("--zombie-age", "200ms", "--leak-count", "5", "--leak-age", "1h",
-				  "--leak-settle", "700ms", NULL);
+				  "--leak-settle", "3s", NULL);
 	struct cast *cast;
 	json_t *json;
 	int64_t reaped_ns;
