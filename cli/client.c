@@ -15,6 +15,7 @@
 
 #include "cli.h"
 
+#define ANSWER_TIMEOUT_S 10 /* of a daemon that hangs, a monitoring check must be told */
 #define DEFAULT_SOCKET "/run/lifetrace/lifetraced.sock"
 
 struct daemon_client {
@@ -35,7 +36,8 @@ struct transfer {
 	CURL *easy;
 	int (*fn)(void *user, const void *bytes, size_t len);
 	void *user;
-	bool ended; /* by fn */
+	bool ended;	/* by fn */
+	long timeout_s; /* 0: a stream, which may be silent for ever */
 	char *body;
 	size_t body_len;
 };
@@ -122,6 +124,8 @@ static int request(const struct daemon_client *client, const char *path, const c
 	curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
 	curl_easy_setopt(transfer->easy, CURLOPT_UNIX_SOCKET_PATH, client->socket);
 	curl_easy_setopt(transfer->easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(transfer->easy, CURLOPT_NOSIGNAL, 1L); /* SIGPIPE is ours */
+	curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT, transfer->timeout_s);
 	curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEDATA, transfer);
@@ -151,7 +155,7 @@ static int client_get(struct source *source, const struct options *options, cons
 		      json_t **document)
 {
 	const struct daemon_client *client = (const struct daemon_client *)source;
-	struct transfer transfer = { 0 };
+	struct transfer transfer = { .timeout_s = ANSWER_TIMEOUT_S };
 	int status = request(client, what, options->query, &transfer);
 
 	*document = NULL;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* lifetrace: one table of commands. */
 #include <curl/curl.h>
-#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +11,7 @@
 #include "core/text.h"
 
 volatile int interrupted;
+static volatile sig_atomic_t pipe_closed;
 void wake_transfer(void); /* client.c */
 
 const struct command commands[] = {
@@ -94,6 +94,13 @@ static void on_signal(int signal)
 	wake_transfer();
 }
 
+/* A closed pipe is no error; but it must be told from one. */
+static void on_pipe(int signal)
+{
+	(void)signal;
+	pipe_closed = 1;
+}
+
 static void catch_signals(void)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -102,7 +109,7 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	sigaction(SIGALRM, &action, NULL);
-	signal(SIGPIPE, SIG_IGN); /* a closed pipe is no error */
+	signal(SIGPIPE, on_pipe);
 }
 
 int run_live(const struct command *command, struct options *options)
@@ -170,12 +177,10 @@ static int run(const struct command *command, int argc, char **argv)
 /* What could not be written, unless nobody wants it any more, is a failure. */
 static int close_stdout(int status)
 {
-	errno = 0;
-	if ((fflush(stdout) || ferror(stdout)) && errno && errno != EPIPE) {
-		complain("cannot write: %s", strerror(errno));
-		return FAILED;
-	}
-	return status;
+	if ((!fflush(stdout) && !ferror(stdout)) || pipe_closed)
+		return status;
+	complain("cannot write to standard output");
+	return FAILED;
 }
 
 int main(int argc, char **argv)
@@ -183,6 +188,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 
 	setlocale(LC_ALL, "");
+	catch_signals();
 	if (argc < 2) {
 		complain("no command given; `lifetrace --help` lists them");
 		return USAGE;
@@ -200,6 +206,5 @@ int main(int argc, char **argv)
 		complain("unknown command '%.64s'; `lifetrace --help` lists them", argv[1]);
 		return USAGE;
 	}
-	catch_signals();
 	return close_stdout(run(command, argc - 1, argv + 1));
 }

@@ -129,16 +129,15 @@ static int take_filter(const struct command *command, struct options *options, i
 int parse_options(const struct command *command, struct options *options, int argc, char **argv)
 {
 	struct option table[OPTIONS_MAX];
-	int index, err;
+	int index, err, at = 1; /* at: the word that getopt looks at */
 
 	build_table(command, table);
 	optind = 0;
 	opterr = 0;
-	while ((index = getopt_long(argc, argv, "+:", table, NULL)) != -1) {
+	for (; (index = getopt_long(argc, argv, "+:", table, NULL)) != -1; at = optind) {
 		if (index == '?' || index == ':') {
 			complain("%s: %s '%.64s'", command->name,
-				 index == ':' ? "no value for option" : "unknown option",
-				 argv[optind - 1]);
+				 index == ':' ? "no value for option" : "unknown option", argv[at]);
 			return USAGE;
 		}
 		if ((size_t)index < filter_option_count)
@@ -147,7 +146,8 @@ int parse_options(const struct command *command, struct options *options, int ar
 			err = own_options[(size_t)index - filter_option_count].take(options,
 										    optarg);
 		if (err) {
-			complain("%s: malformed value '%.64s'", command->name, optarg);
+			complain("%s: malformed value '%.64s' in '%.64s'", command->name, optarg,
+				 argv[at]);
 			return USAGE;
 		}
 	}

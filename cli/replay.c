@@ -294,6 +294,10 @@ int run_replay(const struct command *command, struct options *options)
 			complain("unexpected word '%.64s'", options->operands[0]);
 			return USAGE;
 		}
+		if (options->help) {
+			print_command_help(shown);
+			return DONE;
+		}
 	}
 	source = recording_source(path);
 	if (!source)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -713,8 +714,9 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 	return open_server(daemon);
 }
 
-static void daemon_close(struct daemon *daemon)
+static void daemon_close(struct daemon *daemon, bool is_private)
 {
+	char directory[sizeof(daemon->settings->socket)];
 	sd_event_source *sources[] = { daemon->ring, daemon->more, daemon->batch, daemon->due,
 				       daemon->look, daemon->pass, daemon->sweep, daemon->lifeline };
 
@@ -725,8 +727,13 @@ static void daemon_close(struct daemon *daemon)
 	core_free(daemon->core);
 	sd_event_unref(daemon->event);
 	if (daemon->listen_fd >= 0) {
-		unlink(daemon->settings->socket);
+		if (listens_on(daemon->settings->socket))
+			unlink(daemon->settings->socket);
 		close(daemon->listen_fd);
+	}
+	if (is_private) { /* whoever made its directory may be gone */
+		snprintf(directory, sizeof(directory), "%s", daemon->settings->socket);
+		rmdir(dirname(directory));
 	}
 }
 
@@ -749,6 +756,6 @@ int daemon_run(struct settings *settings, const struct invocation *invocation,
 		tell_ready(invocation);
 		status = sd_event_loop(daemon.event) < 0;
 	}
-	daemon_close(&daemon);
+	daemon_close(&daemon, invocation->lifeline >= 0);
 	return status;
 }

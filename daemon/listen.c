@@ -28,7 +28,13 @@ static int make_directories(char *path)
 	return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
 }
 
-/* Two daemons that start at once take turns: the directory is their lock. */
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_USEC 20000
+
+/*
+ * Two daemons that start at once take turns: the directory is their lock. Who
+ * else holds it for long (anybody can, who can read it) holds up nobody.
+ */
 static int lock_directory(const char *path)
 {
 	char copy[sizeof(((struct sockaddr_un *)0)->sun_path)], *dir;
@@ -42,11 +48,8 @@ static int lock_directory(const char *path)
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX)) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
+	for (int i = 0; i < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB); i++)
+		usleep(LOCK_PAUSE_USEC);
 	return fd;
 }
 
@@ -93,6 +96,20 @@ static int bind_and_listen(const struct sockaddr_un *address)
 	err = -errno;
 	close(fd);
 	return err;
+}
+
+bool listens_on(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	pid_t holder = 0;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (fd >= 0 && !connect(fd, (const struct sockaddr *)&address, sizeof(address)))
+		holder = peer_of(fd);
+	if (fd >= 0)
+		close(fd);
+	return holder == getpid();
 }
 
 int listen_on(const char *path, pid_t *holder)

@@ -3,6 +3,7 @@
 #ifndef LT_LISTEN_H
 #define LT_LISTEN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -11,5 +12,8 @@
  * the pid of the daemon that has it, -EEXIST if something else is in its place.
  */
 int listen_on(const char *path, pid_t *holder);
+
+/* Whether the socket at this path is still this process's own. */
+bool listens_on(const char *path);
 
 #endif

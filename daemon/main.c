@@ -2,6 +2,16 @@
 #include <stdio.h>
 
 #include "daemon.h"
+#include "log.h"
+
+/* What was asked for and could not be written is a failure. */
+static int written(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return 0;
+	log_error("cannot write to standard output");
+	return 1;
+}
 
 int main(int argc, char **argv)
 {
@@ -14,16 +24,16 @@ int main(int argc, char **argv)
 	switch (invocation.what) {
 	case SHOW_HELP:
 		settings_help(stdout);
-		return 0;
+		return written();
 	case SHOW_VERSION:
 		puts("lifetraced " LIFETRACE_VERSION);
-		return 0;
+		return written();
 	case PRINT_CONFIG:
 		settings_print(&settings, stdout);
-		return 0;
+		return written();
 	case DOCUMENT:
 		settings_document(stdout);
-		return 0;
+		return written();
 	case RUN:
 		break;
 	}

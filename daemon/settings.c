@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/text.h"
 
@@ -212,16 +213,21 @@ int settings_load(struct settings *settings, const char *path, char error[SETTIN
 {
 	struct loading loading = { settings, error };
 	char words[SETTINGS_ERROR_SIZE];
+	struct stat stat;
+	FILE *file;
 	int line;
 
 	*error = '\0';
-	errno = 0;
-	line = ini_parse(path, take_line, &loading);
-	if (line < 0) {
-		snprintf(error, SETTINGS_ERROR_SIZE, "%s: %s", path,
-			 line == -1 ? strerror(errno ? errno : ENOENT) : "out of memory");
+	file = fopen(path, "re");
+	if (!file || fstat(fileno(file), &stat) || !S_ISREG(stat.st_mode)) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "%.256s: %s", path,
+			 file ? "not a file" : strerror(errno));
+		if (file)
+			fclose(file);
 		return -EINVAL;
 	}
+	line = ini_parse_file(file, take_line, &loading);
+	fclose(file);
 	if (!line && !check(settings, error))
 		return 0;
 	strcpy(words, *error ? error : "neither a section, a setting nor a comment");
@@ -297,17 +303,16 @@ int settings_parse(struct settings *settings, struct invocation *invocation, int
 {
 	struct option options[SETTINGS + FIXED + 1];
 	char names[SETTINGS][32];
-	int option, err = 0;
+	int option, err = 0, at = 1; /* at: the word that getopt looks at */
 
 	build_options(options, names);
 	*invocation = (struct invocation){ .lifeline = -1 };
 	optind = 0;
-	while (!err && (option = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
-		const char *word = argv[optind - 1];
-
+	for (; !err && (option = getopt_long(argc, argv, "+:", options, NULL)) != -1; at = optind) {
 		if (option == '?' || option == ':') {
 			snprintf(error, SETTINGS_ERROR_SIZE, "%s '%.64s'",
-				 option == ':' ? "no value for option" : "unknown option", word);
+				 option == ':' ? "no value for option" : "unknown option",
+				 argv[at]);
 			return -EINVAL;
 		}
 		if (option < (int)SETTINGS)

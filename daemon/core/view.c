@@ -624,6 +624,30 @@ json_t *view_change(const struct core *core, const struct change *change,
 	return line.object;
 }
 
+/*
+ * DEL and the C1 controls are valid in JSON as they are, and would move a
+ * terminal's cursor: they are escaped like the other controls.
+ */
+static char *escape_controls(char *text, size_t *len)
+{
+	char *escaped = malloc(*len * 6 + 1), *out = escaped;
+
+	if (!escaped)
+		return text;
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p == 0x7f)
+			out += sprintf(out, "\\u007f");
+		else if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f)
+			out += sprintf(out, "\\u%04x", *++p);
+		else
+			*out++ = (char)*p;
+	}
+	*out = '\0';
+	*len = (size_t)(out - escaped);
+	free(text);
+	return escaped;
+}
+
 char *view_text(const json_t *json, size_t *len)
 {
 	size_t size = json_dumpb(json, NULL, 0, JSON_COMPACT);
@@ -635,5 +659,7 @@ char *view_text(const json_t *json, size_t *len)
 	buf[size] = '\n';
 	buf[size + 1] = '\0';
 	*len = size + 1;
+	if (strpbrk(buf, "\x7f\xc2"))
+		buf = escape_controls(buf, len);
 	return buf;
 }

@@ -34,7 +34,7 @@ static void act(const struct manner *manner, int n)
 	say("child.status", "%d", n & 0377);
 	hold("alive");
 	gate__open(&end, 1);
-	reap(-1, 0);		/* returns when there is no child any more */
+	reap(-1, 0); /* returns when there is no child any more */
 	hold("gone");
 }
 

@@ -38,7 +38,7 @@
 #define P_PIDFD 3
 #endif
 
-#define CAST_FAILED 120		/* the program itself could not do its part */
+#define CAST_FAILED 120 /* the program itself could not do its part */
 #define CAST_USAGE 2
 #define NSEC_PER_SEC 1000000000ULL
 

@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 	gate__open(&end, 1);
 	await_death(pid);
 	hold("zombie");
-	reap(pid, WNOHANG);		/* ECHILD: not without __WALL or __WCLONE */
+	reap(pid, WNOHANG); /* ECHILD: not without __WALL or __WCLONE */
 	reap(pid, __WALL);
 	return 0;
 }

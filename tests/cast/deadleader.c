@@ -10,7 +10,7 @@
 
 static const char text[] = "exit|raw|pthread|kill [N]";
 static struct gate dead, end;
-static char how;		/* first letter of the way */
+static char how; /* first letter of the way */
 
 static bool leader_is_dead(void)
 {

@@ -6,9 +6,9 @@
  */
 #include "cast.h"
 
-#define AFTER "--after"		/* first word of the new program */
+#define AFTER "--after" /* first word of the new program */
 
-static char path[512];		/* of this program: /proc/self/exe is nobody's name */
+static char path[512]; /* of this program: /proc/self/exe is nobody's name */
 static char **new_argv;
 
 static void say_words(int argc, char **argv)

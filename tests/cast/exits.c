@@ -9,8 +9,7 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-static const char text[] =
-	"return|exit|_exit|_Exit|exit_group|thread-exit|kill|raise|abort [N]";
+static const char text[] = "return|exit|_exit|_Exit|exit_group|thread-exit|kill|raise|abort [N]";
 
 /* What the child does; a return is a return from main. */
 typedef int end_fn(int n);

@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 			if (!obey(line))
 				break;
 		} else if (end) {
-			in.fd = -1;	/* nobody to tell it: only AGE ends it */
+			in.fd = -1; /* nobody to tell it: only AGE ends it */
 		} else {
 			break;
 		}

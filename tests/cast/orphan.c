@@ -8,8 +8,8 @@
 #include "cast.h"
 
 static const char text[] = "init|subreaper|far|zombie|thread";
-static struct gate born;	/* the child has said who it is */
-static struct gate ask;		/* the child may look who its parent is now */
+static struct gate born; /* the child has said who it is */
+static struct gate ask;	 /* the child may look who its parent is now */
 static struct gate looked;
 static struct gate end;
 
@@ -163,11 +163,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} ways[] = {
-		{ "init", by_init },
-		{ "subreaper", by_subreaper },
-		{ "far", by_far },
-		{ "zombie", by_zombie },
-		{ "thread", by_thread },
+		{ "init", by_init },	 { "subreaper", by_subreaper }, { "far", by_far },
+		{ "zombie", by_zombie }, { "thread", by_thread },
 	};
 	const char *name = argc > 1 ? argv[1] : "";
 

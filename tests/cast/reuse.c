@@ -35,7 +35,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n; i++) {
 		pid_t got = live(i % 200, pid);
 
-		if (got < 0) {		/* somebody else took it: choose anew */
+		if (got < 0) { /* somebody else took it: choose anew */
 			pid = 0;
 			i--;
 		} else if (same) {

@@ -9,7 +9,7 @@
 
 static const char text[] = "exit|raw [N [ROUNDS]]";
 static pthread_barrier_t barrier;
-static int call;		/* SYS_exit or SYS_exit_group */
+static int call; /* SYS_exit or SYS_exit_group */
 
 static void *end_at_once(void *status)
 {

@@ -63,7 +63,7 @@ static void act(bool waits)
 		fail("tracer");
 	gate__open(&child_end, 1);
 	gate__collect(&seen, 1);
-	reap(pid, WNOHANG);		/* nothing: the tracer comes first */
+	reap(pid, WNOHANG); /* nothing: the tracer comes first */
 	hold("held");
 	gate__open(&tracer_end, 1);
 	if (waits) {

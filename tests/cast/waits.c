@@ -7,9 +7,8 @@
  */
 #include "cast.h"
 
-static const char text[] =
-	"wait|any|pid|group|own-group|nohang|wall|wclone|echild|"
-	"waitid-any|waitid-pid|waitid-group|waitid-pidfd|nowait";
+static const char text[] = "wait|any|pid|group|own-group|nohang|wall|wclone|echild|"
+			   "waitid-any|waitid-pid|waitid-group|waitid-pidfd|nowait";
 
 static struct {
 	int calls, any, pid, group, pidfd, nohang, wall, wclone, nowait;
@@ -95,7 +94,7 @@ static void by_own_group(pid_t pid)
 
 static void by_nohang(pid_t pid)
 {
-	wait_as(pid, WNOHANG);		/* it lives: nothing yet */
+	wait_as(pid, WNOHANG); /* it lives: nothing yet */
 	gate__open(&end, 1);
 	await_death(pid);
 	wait_as(-1, WNOHANG);
@@ -110,7 +109,7 @@ static void by_wclone(pid_t pid)
 {
 	gate__open(&end, 1);
 	await_death(pid);
-	wait_as(-1, __WCLONE);		/* ECHILD: an ordinary child */
+	wait_as(-1, __WCLONE); /* ECHILD: an ordinary child */
 	wait_as(-1, 0);
 }
 
@@ -155,8 +154,8 @@ static void by_nowait(pid_t pid)
 static const struct way {
 	const char *name;
 	void (*run)(pid_t pid);
-	bool opens_itself;	/* it lets the child end when it sees fit */
-	bool own_group;		/* the child leads a process group of its own */
+	bool opens_itself; /* it lets the child end when it sees fit */
+	bool own_group;	   /* the child leads a process group of its own */
 } ways[] = {
 	{ "wait", by_wait, false, false },
 	{ "any", by_any, false, false },

@@ -36,7 +36,7 @@
  * late on some hosts, and a loaded machine may not run us for a while.
  */
 #define LT_DEADLINE_NS (20 * NSEC_PER_SEC)
-#define LT_TIMEOUT_S 120		/* of a whole test, for Criterion */
+#define LT_TIMEOUT_S 120 /* of a whole test, for Criterion */
 
 /* Test(suite, name) with our time limit. */
 #define LT_TEST(suite, name) Test(suite, name, .timeout = LT_TIMEOUT_S)
@@ -49,22 +49,22 @@ void lt__pump(int timeout_ms);
 /* Prints to stderr what helps to understand a failure. */
 void lt__explain(void);
 
-#define lt_require(cond, ...)					\
-	do {							\
-		if (!(cond)) {					\
-			lt__explain();				\
-			cr_assert_fail(__VA_ARGS__);		\
-		}						\
+#define lt_require(cond, ...)                        \
+	do {                                         \
+		if (!(cond)) {                       \
+			lt__explain();               \
+			cr_assert_fail(__VA_ARGS__); \
+		}                                    \
 	} while (0)
 
 /* Waits until COND holds; the rest is the message, as of printf, if it never does. */
-#define lt_await_for(ns, cond, ...)					\
-	do {								\
-		int64_t lt_end_ = boottime_ns() + (ns);			\
-		while (!(cond)) {					\
+#define lt_await_for(ns, cond, ...)                                       \
+	do {                                                              \
+		int64_t lt_end_ = boottime_ns() + (ns);                   \
+		while (!(cond)) {                                         \
 			lt_require(boottime_ns() < lt_end_, __VA_ARGS__); \
-			lt__pump(10);					\
-		}							\
+			lt__pump(10);                                     \
+		}                                                         \
 	} while (0)
 #define lt_await(cond, ...) lt_await_for(LT_DEADLINE_NS, cond, __VA_ARGS__)
 
@@ -111,10 +111,10 @@ pid_t lt__daemon_pid(const struct lt *lt);
 const char *lt__socket(const struct lt *lt);
 
 struct output {
-	int code;		/* exit status, or 128 + signal */
-	char *out, *err;	/* NUL-terminated, by malloc */
+	int code;	 /* exit status, or 128 + signal */
+	char *out, *err; /* NUL-terminated, by malloc */
 	size_t out_len;
-	pid_t pid;		/* whose it was */
+	pid_t pid; /* whose it was */
 };
 
 /* Runs `lifetrace COMMAND… --socket S` (NULL ends it) to its end. */
@@ -142,7 +142,7 @@ char *lt__hook(struct lt *lt, const char *what);
 
 struct event {
 	json_t *json;
-	int64_t arrived_ns;	/* when its line was read here, boot time */
+	int64_t arrived_ns; /* when its line was read here, boot time */
 };
 
 /*
@@ -219,7 +219,7 @@ void check_all_reaped(struct lt *lt, struct cast *cast);
 
 struct proc {
 	pid_t pid;
-	uint64_t start_ticks;	/* field 22 */
+	uint64_t start_ticks; /* field 22 */
 	char state;
 	pid_t ppid;
 };

@@ -18,7 +18,7 @@
 
 struct place {
 	const char *cgroup;
-	const char *unit;		/* NULL: not asked */
+	const char *unit; /* NULL: not asked */
 	const char *container;
 };
 
@@ -32,7 +32,8 @@ static int find_roots(char roots[ROOTS_MAX][256])
 	while (f && n < ROOTS_MAX && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%*s %255s %31s %511s", roots[n], type, options) != 3)
 			continue;
-		if (!strcmp(type, "cgroup2") || (!strcmp(type, "cgroup") && strstr(options, "name=systemd")))
+		if (!strcmp(type, "cgroup2") ||
+		    (!strcmp(type, "cgroup") && strstr(options, "name=systemd")))
 			n++;
 	}
 	if (f)
@@ -125,19 +126,22 @@ static void check_place(const struct place *place)
 	lt__stop(lt);
 }
 
-#define PLACE(name, ...)					\
-	LT_TEST(attribution, name)				\
-	{							\
-		static const struct place place = { __VA_ARGS__ };	\
-								\
-		check_place(&place);				\
+#define PLACE(name, ...)                                           \
+	LT_TEST(attribution, name)                                 \
+	{                                                          \
+		static const struct place place = { __VA_ARGS__ }; \
+                                                                   \
+		check_place(&place);                               \
 	}
 
 PLACE(service, "/system.slice/lt-live-test.service", "lt-live-test.service", "null")
-PLACE(service_in_sub_group, "/system.slice/lt-live-test.service/worker", "lt-live-test.service", "null")
+PLACE(service_in_sub_group, "/system.slice/lt-live-test.service/worker", "lt-live-test.service",
+      "null")
 PLACE(docker_cgroupfs, "/docker/" HEX64, NULL, HEX64)
 PLACE(docker_systemd, "/system.slice/docker-" HEX64 ".scope", NULL, HEX64)
 PLACE(podman, "/machine.slice/libpod-" HEX64 ".scope/container", NULL, HEX64)
-PLACE(kubernetes, "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1.slice/"
-      "cri-containerd-" HEX64 ".scope", NULL, HEX64)
+PLACE(kubernetes,
+      "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1.slice/"
+      "cri-containerd-" HEX64 ".scope",
+      NULL, HEX64)
 PLACE(no_container, "/lt-live-test/0123456789abcdef", "null", "null")

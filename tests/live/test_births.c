@@ -97,7 +97,8 @@ LT_TEST(births, vfork)
 	event = lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "fork", 0);
 	expect(event, "ppid=%d exit_signal=SIGCHLD", cast__pid(cast));
 	lt_require(has_word(json_at(event, "clone_flags"), "CLONE_VFORK") &&
-		   has_word(json_at(event, "clone_flags"), "CLONE_VM"), "clone_flags");
+			   has_word(json_at(event, "clone_flags"), "CLONE_VM"),
+		   "clone_flags");
 	cast__free(cast);
 	lt__stop(lt);
 }
@@ -261,12 +262,14 @@ LT_TEST(births, zapped_pid_namespace)
 	init_id = id_in_namespace(lt, cast, "init.nspid");
 	cast__end(cast);
 	expect(lt__await_event(lt, init_id, "exit", 0), "exit.how=exited exit.status=3");
-	expect(lt__await_event(lt, init_id, "reap", 0), "reaped_by=%s", lt__id(lt, cast__pid(cast)));
+	expect(lt__await_event(lt, init_id, "reap", 0), "reaped_by=%s",
+	       lt__id(lt, cast__pid(cast)));
 	expect(lt__await_event(lt, id, "exit", 0), "exit.how=killed exit.signal=SIGKILL");
 	lt__require_no_zombie(lt, cast__int(cast, "child.nspid", 0));
 	lt_require(lt__count(lt, id, "exit") == 1, "%d exits", lt__count(lt, id, "exit"));
 	lt_require(lt__count(lt, id, "reap") + lt__count(lt, id, "autoreap") == 1,
-		   "%d reaps, %d autoreaps", lt__count(lt, id, "reap"), lt__count(lt, id, "autoreap"));
+		   "%d reaps, %d autoreaps", lt__count(lt, id, "reap"),
+		   lt__count(lt, id, "autoreap"));
 	cast__free(cast);
 	lt__stop(lt);
 }
@@ -292,10 +295,12 @@ LT_TEST(births, exec)
 	       cast__str(cast, "after.exe", 0), pid);
 	args = json_at(event, "args");
 	lt_require(json_array_size(args) == 4 &&
-		   !strcmp(json_string_value(json_array_get(args, 0)), cast__str(cast, "after.exe", 0)) &&
-		   !strcmp(json_string_value(json_array_get(args, 1)), "--after") &&
-		   !strcmp(json_string_value(json_array_get(args, 2)), "two words") &&
-		   !strcmp(json_string_value(json_array_get(args, 3)), "a\"b"), "args");
+			   !strcmp(json_string_value(json_array_get(args, 0)),
+				   cast__str(cast, "after.exe", 0)) &&
+			   !strcmp(json_string_value(json_array_get(args, 1)), "--after") &&
+			   !strcmp(json_string_value(json_array_get(args, 2)), "two words") &&
+			   !strcmp(json_string_value(json_array_get(args, 3)), "a\"b"),
+		   "args");
 	row = lt__await_row(lt, "ps", pid, "state=running");
 	lt_require(json_equal(json_at(row, "args"), args), "the row's args");
 	lt_require(int_at(row, "exec_ns") == int_at(event, "exec_ns"), "exec_ns");
@@ -396,7 +401,8 @@ LT_TEST(births, args_at_the_limit)
 		if (more != 1)
 			expect(event, "args_truncated=%s", more == 2 ? "true" : "false");
 		lt_require(json_is_true(json_at(event, "args_truncated")) ||
-			   json_string_length(json_array_get(json_at(event, "args"), 2)) == n,
+				   json_string_length(json_array_get(json_at(event, "args"), 2)) ==
+					   n,
 			   "cut, and not said, with %zu bytes", used + n + 1);
 		cast__free(cast);
 	}
@@ -435,8 +441,8 @@ static void check_printable(const struct output *output)
 	const unsigned char *p = (const unsigned char *)output->out;
 
 	for (size_t i = 0; i < output->out_len; i++)
-		lt_require(p[i] == '\n' || (p[i] >= ' ' && p[i] != 0x7f), "byte 0x%02x in: %s", p[i],
-			   output->out);
+		lt_require(p[i] == '\n' || (p[i] >= ' ' && p[i] != 0x7f), "byte 0x%02x in: %s",
+			   p[i], output->out);
 	lt_require(json_string(output->out), "not UTF-8");
 }
 
@@ -480,14 +486,14 @@ static void check_hostile(const char *name, const char *how)
 	lt__stop(lt);
 }
 
-#define HOSTILE(name, text)					\
-	LT_TEST(births, hostile_comm_##name)			\
-	{							\
-		check_hostile(text, NULL);			\
-	}							\
-	LT_TEST(births, hostile_file_and_argument_##name)	\
-	{							\
-		check_hostile(text, "exec");			\
+#define HOSTILE(name, text)                               \
+	LT_TEST(births, hostile_comm_##name)              \
+	{                                                 \
+		check_hostile(text, NULL);                \
+	}                                                 \
+	LT_TEST(births, hostile_file_and_argument_##name) \
+	{                                                 \
+		check_hostile(text, "exec");              \
 	}
 
 HOSTILE(newline, "two\nlines")
@@ -495,4 +501,5 @@ HOSTILE(escape, "\033[31mred\a")
 HOSTILE(invalid_utf8, "\xff\xfe\xc3")
 HOSTILE(quote, "\"},{\"")
 HOSTILE(parenthesis, ") Z 1 (")
-HOSTILE(c1_control, "\xc2\x9b" "31m")
+HOSTILE(c1_control, "\xc2\x9b"
+		    "31m")

@@ -7,8 +7,8 @@
 #include "harness.h"
 
 struct row {
-	const char *cast[8];	/* member and arguments */
-	const char *exit;	/* what the first child's exit must be, too */
+	const char *cast[8]; /* member and arguments */
+	const char *exit;    /* what the first child's exit must be, too */
 };
 
 static void check_row(const struct row *row)
@@ -26,19 +26,22 @@ static void check_row(const struct row *row)
 	cast__end(cast);
 	check_all_reaped(lt, cast);
 	if (row->exit)
-		expect(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "exit", 0), "%s",
-		       row->exit);
+		expect(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "exit", 0),
+		       "%s", row->exit);
 	cast__free(cast);
 	lt__stop(lt);
 }
 
-#define CAST(...) { __VA_ARGS__ }
-#define ROW(name, cast, exit)						\
-	LT_TEST(ends, name)						\
-	{								\
-		static const struct row row = { cast, exit };		\
-									\
-		check_row(&row);					\
+#define CAST(...)           \
+	{                   \
+		__VA_ARGS__ \
+	}
+#define ROW(name, cast, exit)                                 \
+	LT_TEST(ends, name)                                   \
+	{                                                     \
+		static const struct row row = { cast, exit }; \
+                                                              \
+		check_row(&row);                              \
 	}
 
 ROW(return_0, CAST("exits", "return", "0"), "exit.how=exited exit.status=0 exit.signal=null")
@@ -82,8 +85,8 @@ static void check_strace(const char *how)
 {
 	char path[512];
 	const char *argv[] = {
-		"strace", "-f", "-q", "-o", "/dev/null",
-		cast__path("threads", path, sizeof(path)), how, "16", "3", NULL,
+		"strace", "-f", "-q", "-o", "/dev/null", cast__path("threads", path, sizeof(path)),
+		how,	  "16", "3",  NULL,
 	};
 	struct lt *lt;
 	struct cast *cast;
@@ -131,11 +134,12 @@ static void check_autoreap(const char *manner)
 	cast__hold(cast, "gone");
 	lt_require(!strcmp(cast__str(cast, "wait.how", 0), "ECHILD"), "the wait gave something");
 	expect(lt__await_event(lt, id, "autoreap", 0),
-	       "exit.how=exited exit.status=%s exit.signal=null", cast__str(cast, "child.status", 0));
+	       "exit.how=exited exit.status=%s exit.signal=null",
+	       cast__str(cast, "child.status", 0));
 	expect(lt__await_event(lt, id, "exit", 0), "exit.how=exited exit.status=12");
 	lt__require_no_zombie(lt, pid);
 	lt_require(lt__count(lt, id, "exit") == 1 && lt__count(lt, id, "autoreap") == 1 &&
-		   lt__count(lt, id, "zombie") == 0 && lt__count(lt, id, "reap") == 0,
+			   lt__count(lt, id, "zombie") == 0 && lt__count(lt, id, "reap") == 0,
 		   "%d exit, %d autoreap, %d zombie, %d reap events", lt__count(lt, id, "exit"),
 		   lt__count(lt, id, "autoreap"), lt__count(lt, id, "zombie"),
 		   lt__count(lt, id, "reap"));
@@ -179,7 +183,8 @@ LT_TEST(ends, autoreaped_in_ps_all)
 		if (strcmp(str_at(row, "id"), id))
 			continue;
 		found++;
-		expect(row, "state=reaped autoreaped=true zombie_ns=null reaped_by=null exit.status=12");
+		expect(row,
+		       "state=reaped autoreaped=true zombie_ns=null reaped_by=null exit.status=12");
 	}
 	lt_require(found == 1, "%d rows of %s", found, id);
 	json_decref(ps);

@@ -64,7 +64,8 @@ LT_TEST(start, zombie_from_before_is_reaped)
 	lt__tail(lt);
 	parent_id = id_in_ps(lt, cast__pid(cast));
 	for (int n = 0; n < 3; n++)
-		json_decref(lt__await_row(lt, "zombies", cast__int(cast, "child", n), "inferred=true"));
+		json_decref(
+			lt__await_row(lt, "zombies", cast__int(cast, "child", n), "inferred=true"));
 	char *ids[] = {
 		id_in_ps(lt, cast__int(cast, "child", 0)),
 		id_in_ps(lt, cast__int(cast, "child", 1)),
@@ -101,8 +102,8 @@ static void check_args(const json_t *args, pid_t pid)
 	lt_require(n > 0, "%s", path);
 	cmdline[n] = '\0';
 	json_array_foreach(args, i, arg) {
-		lt_require(word < cmdline + n && !strcmp(json_string_value(arg), word), "%s, not %s",
-			   json_string_value(arg), word);
+		lt_require(word < cmdline + n && !strcmp(json_string_value(arg), word),
+			   "%s, not %s", json_string_value(arg), word);
 		word += strlen(word) + 1;
 	}
 	lt_require(word == cmdline + n, "%zu words, more in %s", i, path);
@@ -137,7 +138,8 @@ LT_TEST(start, living_from_before)
 	expect(lt__await_event(lt, id, "reap", 0), "reaped_by=%s", parent_id);
 	lt__fence(lt);
 	lt_require(lt__count(lt, id, "fork") == 0 && lt__count(lt, id, "exit") == 1 &&
-		   lt__count(lt, id, "reap") == 1, "events of a life from before");
+			   lt__count(lt, id, "reap") == 1,
+		   "events of a life from before");
 	free(parent_id);
 	free(id);
 	cast__free(cast);
@@ -209,7 +211,8 @@ LT_TEST(start, subreaper_from_before)
 	by_id = id_in_ps(lt, cast__pid(cast));
 	cast__go(cast);
 	cast__hold(cast, "adopted");
-	expect(lt__await_event(lt, id, "orphan", 0), "adopted_by=%s ppid=%d", by_id, cast__pid(cast));
+	expect(lt__await_event(lt, id, "orphan", 0), "adopted_by=%s ppid=%d", by_id,
+	       cast__pid(cast));
 	json_decref(lt__await_row(lt, "ps", pid, "orphan=true"));
 	cast__end(cast);
 	expect(lt__await_event(lt, id, "reap", 0), "reaped_by=%s", by_id);

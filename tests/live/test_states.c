@@ -36,17 +36,17 @@ static void check_stop(const char *manner, const char *number, const char *threa
 	expect(lt__await_event(lt, id, "exit", 0), "exit.how=killed exit.signal=SIGKILL");
 	lt__fence(lt);
 	lt_require(lt__count(lt, id, "stop") == 1 && lt__count(lt, id, "continue") == 1 &&
-		   lt__count(lt, id, "exit") == 1, "%d stops, %d continues, %d exits",
-		   lt__count(lt, id, "stop"), lt__count(lt, id, "continue"),
-		   lt__count(lt, id, "exit"));
+			   lt__count(lt, id, "exit") == 1,
+		   "%d stops, %d continues, %d exits", lt__count(lt, id, "stop"),
+		   lt__count(lt, id, "continue"), lt__count(lt, id, "exit"));
 	cast__free(cast);
 	lt__stop(lt);
 }
 
-#define STOP(name, manner, number, threads, seen)		\
-	LT_TEST(states, name)					\
-	{							\
-		check_stop(manner, number, threads, seen);	\
+#define STOP(name, manner, number, threads, seen)          \
+	LT_TEST(states, name)                              \
+	{                                                  \
+		check_stop(manner, number, threads, seen); \
 	}
 
 STOP(stop_seen, "seen", "19", "1", true)
@@ -62,8 +62,8 @@ STOP(stop_of_8_threads, "handled", "19", "8", true)
 /* How the n-th of three zombies of such a parent was announced. */
 struct announced {
 	const char *manner;
-	const char *sigchld;		/* words about each, below "sigchld." */
-	bool later_coalesced;		/* the first one's signal was still pending */
+	const char *sigchld;  /* words about each, below "sigchld." */
+	bool later_coalesced; /* the first one's signal was still pending */
 };
 
 static void check_announced(struct lt *lt, struct cast *cast, int n, const struct announced *as)
@@ -108,20 +108,22 @@ static void check_zombie(const struct announced *as)
 	lt__stop(lt);
 }
 
-#define ZOMBIE(name, ...)					\
-	LT_TEST(states, name)					\
-	{							\
-		static const struct announced as = { __VA_ARGS__ };	\
-								\
-		check_zombie(&as);				\
+#define ZOMBIE(name, ...)                                           \
+	LT_TEST(states, name)                                       \
+	{                                                           \
+		static const struct announced as = { __VA_ARGS__ }; \
+                                                                    \
+		check_zombie(&as);                                  \
 	}
 
 ZOMBIE(zombie_sigchld_default, "default",
        "sigchld.disposition=default sigchld.nocldwait=false sigchld.nocldstop=false "
-       "sigchld.blocked=false", false)
+       "sigchld.blocked=false",
+       false)
 ZOMBIE(zombie_sigchld_handler, "handler",
        "sigchld.disposition=handler sigchld.nocldwait=false sigchld.nocldstop=false "
-       "sigchld.blocked=false", false)
+       "sigchld.blocked=false",
+       false)
 ZOMBIE(zombie_sigchld_nocldstop, "nocldstop",
        "sigchld.disposition=handler sigchld.nocldwait=false sigchld.nocldstop=true", false)
 ZOMBIE(zombie_sigchld_blocked, "blocked",
@@ -130,7 +132,7 @@ ZOMBIE(zombie_sigchld_blocked, "blocked",
 /* It began between the moments that its parent saw. */
 LT_TEST(states, zombie_since)
 {
-	const int64_t slack_ns = 20 * NSEC_PER_MSEC;	/* the clock is read a little off the event */
+	const int64_t slack_ns = 20 * NSEC_PER_MSEC; /* the clock is read a little off the event */
 	struct lt *lt = lt__start(NULL);
 	struct cast *cast;
 
@@ -138,14 +140,16 @@ LT_TEST(states, zombie_since)
 	cast = cast__start("zombie", "20", NULL);
 	cast__hold(cast, "zombie");
 	for (int n = 0; n < 20; n++) {
-		json_t *row = lt__await_row(lt, "zombies", cast__int(cast, "child", n), "state=zombie");
+		json_t *row =
+			lt__await_row(lt, "zombies", cast__int(cast, "child", n), "state=zombie");
 		int64_t zombie_ns = int_at(row, "zombie_ns");
 
 		lt_require(zombie_ns >= cast__int(cast, "died_after", n) &&
-			   zombie_ns <= cast__int(cast, "died_before", n) + slack_ns,
+				   zombie_ns <= cast__int(cast, "died_before", n) + slack_ns,
 			   "zombie_ns %ld, died from %s to %s", zombie_ns,
 			   cast__str(cast, "died_after", n), cast__str(cast, "died_before", n));
-		lt_require(int_at(row, "exited_ns") <= zombie_ns, "exited after it became a zombie");
+		lt_require(int_at(row, "exited_ns") <= zombie_ns,
+			   "exited after it became a zombie");
 		json_decref(row);
 	}
 	cast__free(cast);
@@ -274,7 +278,8 @@ LT_TEST(states, orphan_adopted_by_init)
 	cast__end(cast);
 	expect(lt__await_event(lt, id, "exit", 0), "exit.how=exited exit.status=4");
 	expect(lt__await_event(lt, id, "reap", 0), "reaped_by=%s", by_id);
-	lt_require(lt__count(lt, id, "orphan") == 1, "%d orphan events", lt__count(lt, id, "orphan"));
+	lt_require(lt__count(lt, id, "orphan") == 1, "%d orphan events",
+		   lt__count(lt, id, "orphan"));
 	free(by_id);
 	cast__free(cast);
 	lt__stop(lt);
@@ -411,8 +416,8 @@ LT_TEST(states, reaped_when)
 
 	if (!strcmp(str_at(event, "reap_source"), "release"))
 		late_ns = 0;
-	lt_require(reaped_ns >= before && reaped_ns <= after + late_ns, "reaped at %ld, from %ld to %ld",
-		   reaped_ns, before, after);
+	lt_require(reaped_ns >= before && reaped_ns <= after + late_ns,
+		   "reaped at %ld, from %ld to %ld", reaped_ns, before, after);
 	cast__free(cast);
 	lt__stop(lt);
 }

@@ -76,7 +76,7 @@ struct look {
 	struct proc *before, *after;
 	size_t n_before, n_after;
 	int64_t began_ns;
-	pid_t command;		/* the command that printed the table */
+	pid_t command; /* the command that printed the table */
 };
 
 static void compare_rows(json_t *differences, const struct look *look, const json_t *rows,
@@ -144,9 +144,8 @@ static bool nothing_stays(struct lt *lt, json_t *staying)
 	const char *key;
 	void *next;
 
-	json_object_foreach_safe(staying, next, key, value)
-		if (!json_object_get(now, key))
-			json_object_del(staying, key);
+	json_object_foreach_safe(staying, next, key, value) if (!json_object_get(now, key))
+		json_object_del(staying, key);
 	json_decref(now);
 	return json_object_size(staying) == 0;
 }
@@ -177,9 +176,9 @@ static struct sums sums_now(struct lt *lt)
 	struct sums sums = {
 		/* Read afterwards: never too small, and right whenever nothing is on its way. */
 		.births = proc__births() - int_at(status, "forks") - int_at(status, "threads") -
-			int_at(status, "lost.fork") - int_at(status, "lost.thread"),
+			  int_at(status, "lost.fork") - int_at(status, "lost.thread"),
 		.living = int_at(status, "forks") - int_at(status, "exits") -
-			int_at(status, "processes") + int_at(status, "zombies"),
+			  int_at(status, "processes") + int_at(status, "zombies"),
 	};
 
 	json_decref(status);
@@ -249,7 +248,10 @@ static void require_nothing_lost(struct lt *lt)
 
 #define NOBODY "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"
 #define STRESS "stress-ng", "--quiet", "--temp-path", "/tmp", "--timeout", "3"
-#define WORDS(...) { __VA_ARGS__, NULL }
+#define WORDS(...)                \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
 
 struct stress {
 	const char *argv[24];
@@ -277,33 +279,34 @@ static void check_stress(const struct stress *stress)
 	require_nothing_lost(lt);
 	require_equal_to_proc(lt, LT_DEADLINE_NS);
 	after = settle(lt);
-	lt_require(after.living == before.living,
-		   "exits are %ld more than births minus the living", before.living - after.living);
+	lt_require(after.living == before.living, "exits are %ld more than births minus the living",
+		   before.living - after.living);
 	require_nothing_lost(lt);
 	lt__stop(lt);
 }
 
-#define STRESS_TEST(name, ...)						\
-	LT_TEST(truth, name)						\
-	{								\
+#define STRESS_TEST(name, ...)                                              \
+	LT_TEST(truth, name)                                                \
+	{                                                                   \
 		static const struct stress stress = { WORDS(__VA_ARGS__) }; \
-									\
-		check_stress(&stress);					\
+                                                                            \
+		check_stress(&stress);                                      \
 	}
 
 STRESS_TEST(fork, STRESS, "--fork", "2")
 STRESS_TEST(vfork, STRESS, "--vfork", "2")
 STRESS_TEST(clone, STRESS, "--clone", "2")
-STRESS_TEST(exec, NOBODY, STRESS, "--exec", "2")	/* it refuses to run as root */
+STRESS_TEST(exec, NOBODY, STRESS, "--exec", "2") /* it refuses to run as root */
 STRESS_TEST(zombie, STRESS, "--zombie", "2")
 STRESS_TEST(daemon, STRESS, "--daemon", "2")
-STRESS_TEST(all_at_once, NOBODY, STRESS, "--fork", "1", "--vfork", "1", "--clone", "1", "--exec", "1",
-	    "--zombie", "1", "--daemon", "1")
+STRESS_TEST(all_at_once, NOBODY, STRESS, "--fork", "1", "--vfork", "1", "--clone", "1", "--exec",
+	    "1", "--zombie", "1", "--daemon", "1")
 
 /* It starts in the middle of it: nothing is missed, and nothing there twice. */
 LT_TEST(truth, start_under_storm)
 {
-	static const char *const argv[] = WORDS(STRESS, "--fork", "1", "--vfork", "1", "--zombie", "1");
+	static const char *const argv[] =
+		WORDS(STRESS, "--fork", "1", "--vfork", "1", "--zombie", "1");
 	int64_t births = proc__births();
 	struct cast *storm;
 	struct lt *lt;
@@ -416,7 +419,8 @@ LT_TEST(loss, repaired_lives_are_inferred)
 		json_decref(row);
 	}
 	lt_require(!lt__row(lt, "ps", cast__int(ending, "child", 0)), "it ended during the loss");
-	lt_require(!lt__row(lt, "zombies", cast__int(handled, "child", 0)), "it was reaped meanwhile");
+	lt_require(!lt__row(lt, "zombies", cast__int(handled, "child", 0)),
+		   "it was reaped meanwhile");
 
 	/* They go on as if nothing had been. */
 	cast__go(dead);

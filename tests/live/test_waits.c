@@ -32,7 +32,8 @@ static void check_last(struct cast *cast, const json_t *row, const char *which)
 {
 	int last = cast__count(cast, "last.call") - 1;
 
-	expect(row, "waits.last.call=%s waits.last.which=%s", cast__str(cast, "last.call", last), which);
+	expect(row, "waits.last.call=%s waits.last.which=%s", cast__str(cast, "last.call", last),
+	       which);
 	if (!strcmp(which, "pid"))
 		expect(row, "waits.last.pid=%s", cast__str(cast, "last.pid", last));
 	lt_require(int_at(row, "waits.last_ns") > int_at(row, "forked_ns"), "last_ns");
@@ -51,7 +52,8 @@ static void check_waits(const char *way, const char *which, const char *option)
 	cast = cast__start("waits", way, NULL);
 	if (!strcmp(way, "nowait")) {
 		cast__hold(cast, "looked");
-		json_decref(lt__await_row(lt, "zombies", cast__int(cast, "child", 0), "state=zombie"));
+		json_decref(
+			lt__await_row(lt, "zombies", cast__int(cast, "child", 0), "state=zombie"));
 		cast__go(cast);
 	}
 	cast__hold(cast, "waited");
@@ -63,8 +65,8 @@ static void check_waits(const char *way, const char *which, const char *option)
 	lt_require(found, "no %s among the last options", option);
 	json_decref(row);
 	expect(lt__await_event(lt, lt__id(lt, cast__pid(cast)), "wait", 0), "waits.calls=1");
-	expect(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "reap", 0), "reaped_by=%s",
-	       lt__id(lt, cast__pid(cast)));
+	expect(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "reap", 0),
+	       "reaped_by=%s", lt__id(lt, cast__pid(cast)));
 	expect(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "exit", 0),
 	       "exit.how=exited exit.status=11");
 	lt__fence(lt);
@@ -73,10 +75,10 @@ static void check_waits(const char *way, const char *which, const char *option)
 	lt__stop(lt);
 }
 
-#define WAIT(name, way, which, option)			\
-	LT_TEST(waits, name)				\
-	{						\
-		check_waits(way, which, option);	\
+#define WAIT(name, way, which, option)           \
+	LT_TEST(waits, name)                     \
+	{                                        \
+		check_waits(way, which, option); \
 	}
 
 WAIT(wait, "wait", "any", NULL)

@@ -34,7 +34,8 @@ static int64_t check_flagged(struct lt *lt, const char *id, int64_t age_ns)
 	int64_t decided = int_at(json, "flagged_ns") - due;
 	int64_t arrived = lt__find(lt, id, "flagged", 0)->arrived_ns - due;
 
-	lt_require(decided >= 0 && decided <= promise_ns, "%s flagged %.1f ms late", id, decided / 1e6);
+	lt_require(decided >= 0 && decided <= promise_ns, "%s flagged %.1f ms late", id,
+		   decided / 1e6);
 	lt_require(arrived >= decided, "%s told %.1f ms late, flagged %.1f", id, arrived / 1e6,
 		   decided / 1e6);
 	expect(json, "zombie_ns=%ld", int_at(lt__await_event(lt, id, "zombie", 0), "zombie_ns"));
@@ -52,8 +53,9 @@ static int by_size(const void *a, const void *b)
 static void require_median_in_time(int64_t *late, int n)
 {
 	qsort(late, n, sizeof(*late), by_size);
-	lt_require(late[n / 2] <= promise_ns, "half were told more than %.1f ms late, the last %.1f",
-		   late[n / 2] / 1e6, late[n - 1] / 1e6);
+	lt_require(late[n / 2] <= promise_ns,
+		   "half were told more than %.1f ms late, the last %.1f",
+		   (double)late[n / 2] / 1e6, (double)late[n - 1] / 1e6);
 }
 
 /* One after the other, each alone. */
@@ -72,7 +74,8 @@ static void check_singles(const char *age, int64_t age_ns)
 		late[i] = check_flagged(lt, lt__id(lt, cast__int(cast, "child", 0)), age_ns);
 		row = lt__await_row(lt, "zombies", cast__int(cast, "child", 0), "flagged=true");
 		lt_require(int_at(row, "age_ms") >= age_ns / NSEC_PER_MSEC, "age_ms");
-		lt_require(int_at(row, "flagged_ns") >= int_at(row, "zombie_ns") + age_ns, "flagged_ns");
+		lt_require(int_at(row, "flagged_ns") >= int_at(row, "zombie_ns") + age_ns,
+			   "flagged_ns");
 		json_decref(row);
 		cast__free(cast);
 	}
@@ -213,7 +216,7 @@ static void open_control(struct lt *lt)
 
 LT_TEST(leaks, opens_once_grows_closes_once)
 {
-	const int64_t settle_ns = 3 * NSEC_PER_SEC;	/* longer than we take to look */
+	const int64_t settle_ns = 3 * NSEC_PER_SEC; /* longer than we take to look */
 	struct lt *lt = lt__start("--zombie-age", "200ms", "--leak-count", "5", "--leak-age", "1h",
 				  "--leak-settle", "3s", NULL);
 	struct cast *cast;
@@ -230,14 +233,16 @@ LT_TEST(leaks, opens_once_grows_closes_once)
 	expect(json, "pid=%d comm=leak zombies=5 flagged=5", cast__pid(cast));
 	lt_require(int_at(json, "oldest_ms") >= 200, "oldest_ms");
 	lt_require(int_at(json, "time_ns") >=
-		   int_at(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 4)), "flagged", 0),
-			  "flagged_ns"), "a leak before its fifth was flagged");
+			   int_at(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 4)),
+						  "flagged", 0),
+				  "flagged_ns"),
+		   "a leak before its fifth was flagged");
 	lt_require(leaks(lt) >= 1, "status counts no leak");
 
 	cast__tell(cast, "more 20");
 	cast__str(cast, "obeyed", 1);
 	await_flagged(lt, cast, 5, 25);
-	cast__tell(cast, "reap 23");		/* two are left: less than half of five */
+	cast__tell(cast, "reap 23"); /* two are left: less than half of five */
 	cast__str(cast, "obeyed", 2);
 	reaped_ns = boottime_ns();
 	lt__fence(lt);
@@ -245,8 +250,9 @@ LT_TEST(leaks, opens_once_grows_closes_once)
 		   opened(lt, cast), closed(lt, cast));
 	json = await_leak(lt, cast, "leak-close");
 	lt_require(int_at(json, "time_ns") >= reaped_ns + settle_ns - 100 * NSEC_PER_MSEC &&
-		   int_at(json, "time_ns") <= reaped_ns + settle_ns + 3 * NSEC_PER_SEC,
-		   "closed %ld ms after it shrank", (int_at(json, "time_ns") - reaped_ns) / NSEC_PER_MSEC);
+			   int_at(json, "time_ns") <= reaped_ns + settle_ns + 3 * NSEC_PER_SEC,
+		   "closed %ld ms after it shrank",
+		   (int_at(json, "time_ns") - reaped_ns) / NSEC_PER_MSEC);
 	expect(json, "since_ns=%ld", int_at(await_leak(lt, cast, "leak-open"), "since_ns"));
 	open_control(lt);
 	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 1, "%d opened, %d closed",
@@ -268,7 +274,7 @@ LT_TEST(leaks, stays_open_above_half)
 	await_leak(lt, cast, "leak-open");
 	cast__tell(cast, "reap 3");
 	cast__str(cast, "obeyed", 0);
-	open_control(lt);		/* takes longer than 200 ms from birth to its close */
+	open_control(lt); /* takes longer than 200 ms from birth to its close */
 	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 0, "%d opened, %d closed",
 		   opened(lt, cast), closed(lt, cast));
 	cast__tell(cast, "reap");
@@ -318,7 +324,8 @@ LT_TEST(leaks, batch_reaper_does_not_flap)
 	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 0, "%d opened, %d closed",
 		   opened(lt, cast), closed(lt, cast));
 	lt_require(int_at(await_leak(lt, cast, "leak-close"), "time_ns") >=
-		   empty_ns + 3 * NSEC_PER_SEC - 200 * NSEC_PER_MSEC, "closed too early");
+			   empty_ns + 3 * NSEC_PER_SEC - 200 * NSEC_PER_MSEC,
+		   "closed too early");
 	lt_require(opened(lt, cast) == 1 && closed(lt, cast) == 1, "%d opened, %d closed",
 		   opened(lt, cast), closed(lt, cast));
 	cast__free(cast);
@@ -343,15 +350,16 @@ LT_TEST(leaks, quick_batch_reaper_is_none)
 LT_TEST(leaks, one_old_zombie)
 {
 	const int64_t age_ns = NSEC_PER_SEC, slack_ns = NSEC_PER_SEC;
-	struct lt *lt = lt__start("--zombie-age", "200ms", "--leak-count", "100", "--leak-age", "1s",
-				  "--leak-settle", "200ms", NULL);
+	struct lt *lt = lt__start("--zombie-age", "200ms", "--leak-count", "100", "--leak-age",
+				  "1s", "--leak-settle", "200ms", NULL);
 	struct cast *cast;
 	int64_t zombie_ns, open_ns;
 
 	lt__tail(lt);
 	cast = cast__start("leak", "1", NULL);
-	zombie_ns = int_at(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "zombie", 0),
-			   "zombie_ns");
+	zombie_ns =
+		int_at(lt__await_event(lt, lt__id(lt, cast__int(cast, "child", 0)), "zombie", 0),
+		       "zombie_ns");
 	open_ns = int_at(await_leak(lt, cast, "leak-open"), "time_ns");
 	/* Flagged for that long, or a zombie for that long: both readings pass. */
 	lt_require(open_ns >= zombie_ns + age_ns && open_ns <= zombie_ns + age_ns + slack_ns,
@@ -366,13 +374,13 @@ LT_TEST(leaks, one_old_zombie)
 
 LT_TEST(leaks, ignored_by_comm)
 {
-	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "3", "--leak-age", "300ms",
-				  "--ignore-comm", "known*", NULL);
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "3", "--leak-age",
+				  "300ms", "--ignore-comm", "known*", NULL);
 	struct cast *cast;
 
 	lt__tail(lt);
 	cast = cast__start("leak", "10", "0", "known-leaker", NULL);
-	await_flagged(lt, cast, 0, 10);		/* flagged it is, as a fact */
+	await_flagged(lt, cast, 0, 10); /* flagged it is, as a fact */
 	open_control(lt);
 	lt_require(opened(lt, cast) == 0, "an ignored leak");
 	cast__free(cast);
@@ -381,19 +389,21 @@ LT_TEST(leaks, ignored_by_comm)
 
 LT_TEST(leaks, dead_leaders_are_none)
 {
-	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "3", "--leak-age", "300ms",
-				  NULL);
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "3", "--leak-age",
+				  "300ms", NULL);
 	struct cast *cast;
 
 	lt__tail(lt);
 	cast = cast__start("deadleader", "exit", "8", NULL);
 	cast__hold(cast, "dead-leader");
 	for (int n = 0; n < 8; n++)
-		json_decref(lt__await_row(lt, "ps", cast__int(cast, "child", n), "state=dead-leader"));
+		json_decref(
+			lt__await_row(lt, "ps", cast__int(cast, "child", n), "state=dead-leader"));
 	open_control(lt);
 	lt_require(opened(lt, cast) == 0, "a leak of dead leaders");
 	for (int n = 0; n < 8; n++) {
-		lt_require(!lt__count(lt, lt__id(lt, cast__int(cast, "child", n)), "flagged"), "flagged");
+		lt_require(!lt__count(lt, lt__id(lt, cast__int(cast, "child", n)), "flagged"),
+			   "flagged");
 		lt__require_no_zombie(lt, cast__int(cast, "child", n));
 	}
 	cast__free(cast);
@@ -428,8 +438,9 @@ static json_t *tally(struct lt *lt, const char *parent_id, json_t *ids_by_pid)
 		life = id ? json_object_get(lives, id) : NULL;
 		if (!life)
 			continue;
-		json_object_set_new(life, kind, json_integer(
-			json_integer_value(json_object_get(life, kind)) + 1));
+		json_object_set_new(
+			life, kind,
+			json_integer(json_integer_value(json_object_get(life, kind)) + 1));
 		if (!strcmp(kind, "exit"))
 			json_object_set(life, "status", json_at(json, "exit.status"));
 		if (!strcmp(kind, "reap")) {
@@ -469,7 +480,8 @@ static int check_lives(struct lt *lt, struct cast *cast, int n_lives)
 	for (; n < n_lives; n++) {
 		const char *pid = cast__str(cast, "wait.ret", n);
 		json_int_t k = json_integer_value(json_object_get(seen, pid));
-		const char *id = json_string_value(json_array_get(json_object_get(ids_by_pid, pid), k));
+		const char *id =
+			json_string_value(json_array_get(json_object_get(ids_by_pid, pid), k));
 		json_t *life = id ? json_object_get(lives, id) : NULL;
 
 		lt_require(life, "life %d with pid %s was not shown", (int)k, pid);
