@@ -5,10 +5,10 @@
  * Makes LIVES lives, each a fork (or vfork), an exec if PROGRAM is given, an exit and a wait, as fast
  * as one process (or N at once) can, or with a pause after each. Prints one line:
  *
- *	lives=N seconds=S round_trip_ns=MEDIAN cpu_ns=NS
+ *	lives=N seconds=S round_trip_ns=NS cpu_ns=NS
  *
- * round_trip_ns is the median over batches of lives of a batch's time per life, so that what else the
- * machine does hardly moves it; 0 with more than one process. cpu_ns is the processor time, user and
+ * round_trip_ns is what a life took in the batch, of a few lives each, that is slower than one in ten:
+ * what else the machine does hits other batches. It is 0 with more than one process. cpu_ns is the processor time, user and
  * system, of a life and of its parent's part in it.
  */
 #include <errno.h>
@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 #define NSEC_PER_SEC 1000000000ULL
-#define BATCH_LIVES 100
+#define BATCH_LIVES 20
 
 static struct {
 	const char *program;
@@ -84,20 +84,20 @@ static uint64_t cpu_ns(void)
 	return cpu_ns_of(RUSAGE_SELF) + cpu_ns_of(RUSAGE_CHILDREN);
 }
 
-static void be_child(void)
-{
-	if (options.program)
-		execl(options.program, options.program, (char *)NULL);
-	_exit(options.program ? 127 : 0);
-}
-
 static void live_once(void)
 {
 	int status;
-	pid_t pid = options.vfork ? vfork() : fork();
+	pid_t pid;
 
-	if (!pid)
-		be_child();
+	if (options.vfork)
+		pid = vfork();
+	else
+		pid = fork();
+	if (!pid) {
+		if (options.program)
+			execl(options.program, options.program, (char *)NULL);
+		_exit(options.program ? 127 : 0);
+	}
 	if (pid < 0)
 		fail("fork");
 	if (waitpid(pid, &status, 0) != pid)
@@ -114,7 +114,7 @@ static uint64_t time_batch(unsigned long lives)
 
 	for (unsigned long i = 0; i < lives; i++)
 		live_once();
-	return (clock_ns() - begin_ns) / lives;
+	return lives ? (clock_ns() - begin_ns) / lives : 0;
 }
 
 static int by_size(const void *a, const void *b)
@@ -124,11 +124,11 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Returns the median of the batches' time per life. */
+/* Returns the first decile of the batches' time per life. */
 static uint64_t churn(unsigned long lives)
 {
 	unsigned long batches = (lives + BATCH_LIVES - 1) / BATCH_LIVES, left = lives;
-	uint64_t *took_ns = calloc(batches + 1, sizeof(*took_ns)), median_ns;
+	uint64_t *took_ns = calloc(batches + 1, sizeof(*took_ns)), decile_ns;
 
 	if (!took_ns)
 		fail("calloc");
@@ -139,9 +139,9 @@ static uint64_t churn(unsigned long lives)
 		left -= part;
 	}
 	qsort(took_ns, batches, sizeof(*took_ns), by_size);
-	median_ns = took_ns[batches / 2];
+	decile_ns = took_ns[batches / 10];
 	free(took_ns);
-	return median_ns;
+	return decile_ns;
 }
 
 /* The churning processes are no lives of their own: they are few. */
@@ -201,25 +201,27 @@ static void parse(int argc, char **argv)
 	if (optind + 1 != argc || !options.procs)
 		usage();
 	options.lives = number(argv[optind]) / options.procs * options.procs;
-	if (!options.lives)
-		usage();
 }
 
 int main(int argc, char **argv)
 {
 	uint64_t begin_ns, took_ns, round_trip_ns = 0;
+	unsigned long lives;
 
 	parse(argc, argv);
+	lives = options.lives;
+	if (!lives)
+		usage();
 	if (options.cpu >= 0)
 		stay_on(options.cpu);
 	begin_ns = clock_ns();
 	if (options.procs == 1)
-		round_trip_ns = churn(options.lives);
+		round_trip_ns = churn(lives);
 	else
 		churn_at_once();
 	took_ns = clock_ns() - begin_ns;
-	printf("lives=%lu seconds=%.3f round_trip_ns=%llu cpu_ns=%llu\n", options.lives,
+	printf("lives=%lu seconds=%.3f round_trip_ns=%llu cpu_ns=%llu\n", lives,
 	       (double)took_ns / NSEC_PER_SEC, (unsigned long long)round_trip_ns,
-	       (unsigned long long)(cpu_ns() / options.lives));
+	       (unsigned long long)(cpu_ns() / lives));
 	return 0;
 }

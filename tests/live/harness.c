@@ -837,26 +837,40 @@ static pid_t make_marker(void)
 	return pid;
 }
 
-/* Whether KIND is seen of a marker made now; not all are, where events get lost. */
-static bool marker_seen(struct lt *lt, const char *kind, int64_t within_ns)
-{
-	int64_t until = boottime_ns() + within_ns;
-	pid_t pid = make_marker();
-	const char *id;
+/*
+ * Markers made one after the other until KIND is seen of one of them: events
+ * may get lost, or be on their way for long.
+ */
+struct markers {
+	pid_t pids[64];
+	int n;
+	int64_t next_ns; /* when to make the next one */
+};
 
-	do {
-		lt_require(lt->tail.fd >= 0, "tail ended");
-		lt__pump(10);
-		id = born_as(lt, pid);
-	} while (!(id && lt__find(lt, id, kind, 0)) && boottime_ns() < until);
-	return id && lt__find(lt, id, kind, 0);
+static bool marker_seen(struct lt *lt, struct markers *markers, const char *kind,
+			int64_t interval_ns)
+{
+	lt_require(lt->tail.fd >= 0, "tail ended");
+	for (int i = 0; i < markers->n; i++) {
+		const char *id = born_as(lt, markers->pids[i]);
+
+		if (id && lt__find(lt, id, kind, 0))
+			return true;
+	}
+	if (boottime_ns() >= markers->next_ns && markers->n < 64) {
+		markers->pids[markers->n++] = make_marker();
+		markers->next_ns = boottime_ns() + interval_ns;
+	}
+	return false;
 }
 
 void lt__fence(struct lt *lt)
 {
+	struct markers markers = { 0 };
+
 	if (!lt->tail_pid)
 		lt__tail(lt);
-	lt_await(marker_seen(lt, "reap", LT_DEADLINE_NS / 4), "no marker comes through");
+	lt_await(marker_seen(lt, &markers, "reap", NSEC_PER_SEC), "no marker comes through");
 }
 
 void lt__tail(struct lt *lt)
@@ -872,6 +886,7 @@ void lt__tail(struct lt *lt)
 	};
 	struct spawn spawn = { argv, { -1, -1, -1 }, SIGKILL };
 	int log = open(lt->log, O_WRONLY | O_APPEND | O_CLOEXEC), fd[2];
+	struct markers markers = { 0 };
 
 	make_pipe(fd);
 	spawn.fd[1] = fd[1];
@@ -880,7 +895,7 @@ void lt__tail(struct lt *lt)
 	close(fd[1]);
 	close(log);
 	stream__init(&lt->tail, fd[0], take_event, lt);
-	lt_await(marker_seen(lt, "fork", 200 * NSEC_PER_MSEC), "tail shows nothing");
+	lt_await(marker_seen(lt, &markers, "fork", LT_DEADLINE_NS / 50), "tail shows nothing");
 }
 
 /* --- the cast --- */
