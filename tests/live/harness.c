@@ -232,7 +232,8 @@ static int fd_count(pid_t pid)
 
 bool have_program(const char *name)
 {
-	char *path = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin"), *save = NULL;
+	const char *set = getenv("PATH");
+	char *path = xprintf("%s", set ? set : "/usr/bin:/bin"), *save = NULL;
 	bool found = false;
 
 	for (char *dir = strtok_r(path, ":", &save); dir && !found;
