@@ -228,11 +228,13 @@ struct lt_comm {
 	char comm[LT_COMM_LEN];
 };
 
+#define LT_CGROUP_RENAMED 0x1 /* and so is all that is below it */
+
 struct lt_cgroup {
 	struct lt_hdr hdr;
 	struct lt_cgroup_id cgroup;
 	__u32 path_len;
-	__u32 reserved;
+	__u32 flags;
 	char path[];
 };
 

@@ -643,7 +643,8 @@ int BPF_PROG(on_wait, struct pid *pid)
 
 /* ---- cgroups: an id's path ---- */
 
-static __always_inline void emit_cgroup(__u32 kind, struct cgroup *cgroup, const char *path)
+static __always_inline void emit_cgroup(__u32 kind, struct cgroup *cgroup, const char *path,
+					__u32 flags)
 {
 	struct lt_cgroup *e = cgroup_scratch_get();
 	long len;
@@ -658,28 +659,28 @@ static __always_inline void emit_cgroup(__u32 kind, struct cgroup *cgroup, const
 	e->cgroup.hierarchy = cgroup->root->hierarchy_id;
 	e->cgroup.reserved = 0;
 	e->path_len = len;
-	e->reserved = 0;
+	e->flags = flags;
 	lt_output(&e->hdr, kind, (sizeof(*e) + len + LT_ALIGN - 1) & ~(LT_ALIGN - 1));
 }
 
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(on_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 {
-	emit_cgroup(LT_CGROUP, cgroup, path);
+	emit_cgroup(LT_CGROUP, cgroup, path, 0);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_rename")
 int BPF_PROG(on_cgroup_rename, struct cgroup *cgroup, const char *path)
 {
-	emit_cgroup(LT_CGROUP, cgroup, path);
+	emit_cgroup(LT_CGROUP, cgroup, path, LT_CGROUP_RENAMED);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
-	emit_cgroup(LT_CGROUP_GONE, cgroup, path);
+	emit_cgroup(LT_CGROUP_GONE, cgroup, path, 0);
 	return 0;
 }
 

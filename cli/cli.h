@@ -15,6 +15,7 @@
 enum exit_status { DONE = 0, FAILED = 1, USAGE = 2, CHECK_UNKNOWN = 3 };
 
 #define QUERY_SIZE 2048
+#define OPERANDS_MAX 2
 
 struct options {
 	const char *socket; /* NULL: the default one, or a private daemon */
@@ -26,9 +27,8 @@ struct options {
 	uint64_t warning, critical;
 	uint64_t for_ns; /* record: 0: until interrupted */
 	uint64_t at_ns;	 /* replay: 0: to the end */
-	/* what remains: operands */
 	int operand_count;
-	char **operands;
+	const char *operands[OPERANDS_MAX];
 };
 
 struct source;
@@ -79,8 +79,12 @@ struct command {
 extern const struct command commands[];
 const struct command *find_command(const char *name);
 
-/* Reads options over *options. Returns DONE or USAGE, having said why. */
-int parse_options(const struct command *command, struct options *options, int argc, char **argv);
+/*
+ * Reads the options of argv[1] and on, up to the first word that is none: its
+ * index is in *next. Returns DONE or USAGE, having said why.
+ */
+int parse_options(const struct command *command, struct options *options, int argc, char **argv,
+		  int *next);
 void print_command_help(const struct command *command);
 void print_help(void);
 

@@ -58,13 +58,14 @@ const struct command commands[] = {
 	  .takes = TAKES_FOR | TAKES_SOCKET,
 	  .run = run_record },
 	{ .name = "replay",
-	  .operands = "FILE [COMMAND …]",
+	  .operands = "FILE [COMMAND]",
 	  .summary = "Shows a recording as the daemon would have: tail, zombies, ps or status",
 	  .examples = "  lifetrace replay incident.ltr.gz\n"
 		      "  lifetrace replay incident.ltr.gz zombies --older 1m --json\n",
 	  .view = VIEW_EVENTS,
 	  .takes = TAKES_JSON | TAKES_AT,
-	  .run = run_replay },
+	  .run = run_replay,
+	  .show = show_events },
 	{ 0 },
 };
 
@@ -124,54 +125,83 @@ int run_live(const struct command *command, struct options *options)
 	return status;
 }
 
-static int check_operands(const struct command *command, const struct options *options)
+/* "FILE [COMMAND]": how many words it takes, and how many it wants. */
+static int operands_of(const struct command *command, int *wanted)
 {
-	int wanted = *command->operands != '\0';
+	int count = 0;
 
-	if (options->operand_count < wanted) {
-		complain("%s: no %s given", command->name, command->operands);
+	*wanted = 0;
+	for (const char *p = command->operands; *p; count++) {
+		*wanted += *p != '[';
+		p += strcspn(p, " ");
+		p += strspn(p, " ");
+	}
+	return count;
+}
+
+/* The command that a recording is to answer: with its filters, without a socket. */
+static int choose_shown(struct command *command, const char *name)
+{
+	const struct command *shown = find_command(name);
+
+	if (!shown || shown->run != run_live) {
+		complain("'%.64s' is no command that a recording can answer", name);
 		return USAGE;
 	}
-	if (options->operand_count > wanted && !strchr(command->operands, '[')) {
-		complain("%s: unexpected word '%.64s'", command->name, options->operands[wanted]);
+	command->view = shown->view;
+	command->show = shown->show;
+	command->takes = (shown->takes & ~TAKES_SOCKET) | TAKES_AT;
+	return DONE;
+}
+
+static int take_operand(struct command *command, struct options *options, int count,
+			const char *word)
+{
+	if (options->operand_count == count) {
+		complain("%s: unexpected word '%.64s'", command->name, word);
+		return USAGE;
+	}
+	options->operands[options->operand_count++] = word;
+	if (command->run == run_replay && options->operand_count == 2)
+		return choose_shown(command, word);
+	return DONE;
+}
+
+/* Options and operands, in any order. */
+static int parse_call(struct command *command, struct options *options, int argc, char **argv)
+{
+	int wanted, count = operands_of(command, &wanted), next, status;
+
+	for (;; argc -= next, argv += next) {
+		status = parse_options(command, options, argc, argv, &next);
+		if (status || options->help)
+			return status;
+		if (next >= argc)
+			break;
+		status = take_operand(command, options, count, argv[next]);
+		if (status)
+			return status;
+	}
+	if (options->operand_count < wanted) {
+		complain("%s: no %s given", command->name, command->operands);
 		return USAGE;
 	}
 	return DONE;
 }
 
-/* Options may stand before and after the operands that come first. */
-static int parse_call(const struct command *command, struct options *options, int argc, char **argv)
-{
-	int status = parse_options(command, options, argc, argv);
-	char **operands = options->operands;
-	int count = options->operand_count;
-
-	if (status || options->help || !*command->operands || !count ||
-	    strchr(command->operands, '['))
-		return status;
-	status = parse_options(command, options, count, operands);
-	if (!status && options->operand_count) {
-		complain("%s: unexpected word '%.64s'", command->name, options->operands[0]);
-		return USAGE;
-	}
-	options->operands = operands;
-	options->operand_count = 1;
-	return status;
-}
-
-static int run(const struct command *command, int argc, char **argv)
+static int run(const struct command *found, int argc, char **argv)
 {
 	struct options options = { .warning = 1, .critical = 5 };
-	int status = parse_call(command, &options, argc, argv);
+	struct command command = *found;
+	int status = parse_call(&command, &options, argc, argv);
 
 	if (status)
 		return status;
 	if (options.help) {
-		print_command_help(command);
+		print_command_help(&command);
 		return DONE;
 	}
-	status = check_operands(command, &options);
-	return status ? status : command->run(command, &options);
+	return command.run(&command, &options);
 }
 
 /* What could not be written, unless nobody wants it any more, is a failure. */

@@ -126,7 +126,8 @@ static int take_filter(const struct command *command, struct options *options, i
 	return 0;
 }
 
-int parse_options(const struct command *command, struct options *options, int argc, char **argv)
+int parse_options(const struct command *command, struct options *options, int argc, char **argv,
+		  int *next)
 {
 	struct option table[OPTIONS_MAX];
 	int index, err, at = 1; /* at: the word that getopt looks at */
@@ -151,8 +152,7 @@ int parse_options(const struct command *command, struct options *options, int ar
 			return USAGE;
 		}
 	}
-	options->operand_count = argc - optind;
-	options->operands = argv + optind;
+	*next = optind;
 	return DONE;
 }
 

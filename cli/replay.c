@@ -148,6 +148,8 @@ struct recorded {
 	uint64_t lines;
 	bool ended;
 	bool folded;
+	uint64_t begin_ns; /* its first tick: what was known then comes before; 0: none yet */
+	uint64_t stop_ns;  /* between two records; 0: at the last one folded */
 	int status;
 };
 
@@ -178,12 +180,25 @@ static int on_record(void *user, const void *record, size_t len)
 	const struct lt_hdr *hdr = record;
 	uint64_t at_ns = recorded->options->at_ns;
 
-	if (at_ns && hdr->kind == LT_TICK && hdr->time_ns > at_ns)
+	if (at_ns && recorded->begin_ns && hdr->time_ns > at_ns) {
+		recorded->stop_ns = at_ns;
 		return -1;
+	}
 	core_apply(recorded->core, record, len);
+	if (hdr->kind == LT_TICK && !recorded->begin_ns)
+		recorded->begin_ns = hdr->time_ns;
 	if (at_ns && hdr->kind == LT_TICK && hdr->time_ns == at_ns)
 		return -1;
 	return recorded->ended || interrupted;
+}
+
+/* What was before its beginning, a recording cannot tell. */
+static int check_moment(const struct recorded *recorded, uint64_t at_ns)
+{
+	if (!at_ns || at_ns >= recorded->begin_ns)
+		return DONE;
+	complain("%s begins at %" PRIu64 ", later than --at", recorded->path, recorded->begin_ns);
+	return FAILED;
 }
 
 static int fold_once(struct recorded *recorded, const struct options *options)
@@ -199,7 +214,8 @@ static int fold_once(struct recorded *recorded, const struct options *options)
 	if (end != RECORDING_WHOLE)
 		complain("%s%s", error,
 			 end == RECORDING_REFUSED ? "" : "; what came before is used");
-	recorded->status = end == RECORDING_REFUSED ? FAILED : DONE;
+	recorded->status = end == RECORDING_REFUSED ? FAILED :
+						      check_moment(recorded, options->at_ns);
 	return recorded->status;
 }
 
@@ -208,11 +224,12 @@ static int recorded_get(struct source *source, const struct options *options, co
 {
 	struct recorded *recorded = (struct recorded *)source;
 	int status = fold_once(recorded, options);
-	uint64_t now_ns = core_now_ns(recorded->core);
+	uint64_t now_ns;
 
 	*document = NULL;
 	if (status)
 		return status;
+	now_ns = recorded->stop_ns ? recorded->stop_ns : core_now_ns(recorded->core);
 	if (!strcmp(what, "zombies"))
 		*document = view_zombies(recorded->core, now_ns, &options->filter, &everyone);
 	else if (!strcmp(what, "processes"))
@@ -271,38 +288,15 @@ struct source *recording_source(const char *path)
 	return &recorded->source;
 }
 
-/* replay FILE [COMMAND [OPTION …]]: COMMAND as if its daemon were there; tail by default. */
+/* replay FILE [COMMAND]: COMMAND as if its daemon were there; tail by default. */
 int run_replay(const struct command *command, struct options *options)
 {
-	const char *path = options->operands[0];
-	const char *name = options->operand_count > 1 ? options->operands[1] : "tail";
-	const struct command *shown = find_command(name);
-	struct source *source;
+	struct source *source = recording_source(options->operands[0]);
 	int status;
 
-	(void)command;
-	if (!shown || !shown->show) {
-		complain("'%.64s' is no command that a recording can answer", name);
-		return USAGE;
-	}
-	if (options->operand_count > 1) {
-		status = parse_options(shown, options, options->operand_count - 1,
-				       options->operands + 1);
-		if (status)
-			return status;
-		if (options->operand_count) {
-			complain("unexpected word '%.64s'", options->operands[0]);
-			return USAGE;
-		}
-		if (options->help) {
-			print_command_help(shown);
-			return DONE;
-		}
-	}
-	source = recording_source(path);
 	if (!source)
 		return FAILED;
-	status = shown->show(options, source);
+	status = command->show(options, source);
 	source->ops->close(source);
 	return status;
 }

@@ -77,6 +77,11 @@ static bool read_stat(int dir, struct stat_line *line)
 	return true;
 }
 
+static bool is_dead(const struct stat_line *line)
+{
+	return line->state == 'Z' || line->state == 'X';
+}
+
 /* start_boottime, as the clock's ticks count it. */
 static bool is_same_process(const struct stat_line *line, struct lt_id id)
 {
@@ -146,7 +151,7 @@ static void read_program(int dir, uint32_t flags, struct lt_proc *e)
 }
 
 /* Lines of /proc/PID/cgroup: hierarchy:controllers:path. */
-static const char *find_cgroup_path(char *lines, uint32_t hierarchy)
+static char *find_cgroup_path(char *lines, uint32_t hierarchy)
 {
 	char *save = NULL, *end, *path;
 
@@ -175,18 +180,31 @@ static void send_cgroup(struct lt_cgroup_id id, const char *path, uint64_t now_n
 	send(&record, sizeof(record.cgroup) + len, fn, user);
 }
 
-static void read_cgroup(int dir, struct lt_cgroup_id id, uint64_t now_ns, record_fn fn, void *user)
+/* The kernel marks so the path of a removed group, which a zombie may still be in. */
+static void cut_deleted(char *path)
 {
-	char lines[8192];
+	static const char mark[] = " (deleted)";
+	size_t len = strlen(path), mark_len = sizeof(mark) - 1;
+
+	if (len > mark_len && !strcmp(path + len - mark_len, mark))
+		path[len - mark_len] = '\0';
+}
+
+static void read_cgroup(int dir, const struct stat_line *line, struct lt_cgroup_id id,
+			uint64_t now_ns, record_fn fn, void *user)
+{
+	char lines[8192], *path;
 	ssize_t len = read_file(dir, "cgroup", lines, sizeof(lines) - 1);
-	const char *path;
 
 	if (len <= 0)
 		return;
 	lines[len] = '\0';
 	path = find_cgroup_path(lines, id.hierarchy);
-	if (path)
-		send_cgroup(id, path, now_ns, fn, user);
+	/* proc_cgroup_show() has "/" for the dead of a v1 hierarchy, wherever they are */
+	if (!path || (id.hierarchy && is_dead(line)))
+		return;
+	cut_deleted(path);
+	send_cgroup(id, path, now_ns, fn, user);
 }
 
 void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint64_t now_ns,
@@ -199,7 +217,7 @@ void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint
 	if (dir < 0)
 		return;
 	if (flags & LT_PROC_CGROUP && cgroup.id)
-		read_cgroup(dir, cgroup, now_ns, fn, user);
+		read_cgroup(dir, &line, cgroup, now_ns, fn, user);
 	record.hdr.kind = LT_PROC;
 	record.hdr.time_ns = now_ns;
 	record.proc.id = id;

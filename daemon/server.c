@@ -9,17 +9,31 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <utlist.h>
 
+#include "core/text.h"
 #include "core/view.h"
 #include "recording.h"
 
+#define NSEC_PER_USEC 1000
 #define USEC_PER_MSEC 1000
 #define REQUEST_MEMORY_BYTES (32 << 10) /* request line and headers; more is refused with 431 */
 #define STREAM_BLOCK_BYTES (64 << 10)
+#define ACCEPTS_AT_ONCE 16
+#define ACCEPT_PAUSE_USEC 1000000 /* when no descriptor is free */
 
 enum stream_kind { STREAM_EVENTS, STREAM_RECORDS };
+
+/* A connection. It is asking from its beginning, and again after each answer. */
+struct client {
+	struct client *prev, *next;
+	int fd; /* the library's */
+	bool root;
+	bool asking;
+	uint64_t asking_since_usec; /* monotonic */
+};
 
 /* A client that gets what happens as it happens. */
 struct stream {
@@ -33,6 +47,7 @@ struct stream {
 	struct viewer viewer;
 	char *buffer;
 	size_t begin, used, room;
+	size_t spared; /* bytes of what was known at its beginning: not its fault */
 	uint64_t lines;
 	bool suspended;
 	bool complete; /* has its --count */
@@ -43,8 +58,11 @@ struct server {
 	struct MHD_Daemon *http;
 	sd_event *event;
 	sd_event_source *io, *timer, *soon;
+	sd_event_source *listen, *accept_again, *deadline;
 	struct server_context context;
 	const struct settings *settings;
+	struct client *asking;	  /* the longest first */
+	uint64_t clients, others; /* others: those that are not root's */
 	struct stream *streams;
 	gid_t group;
 	bool has_group;
@@ -101,6 +119,176 @@ static void run_soon(struct server *server)
 	sd_event_source_set_enabled(server->soon, SD_EVENT_ONESHOT);
 }
 
+/* ---- clients ---- */
+
+/* The timeout is the same for all: the first is due first. */
+static void plan_deadline(struct server *server)
+{
+	const struct client *first = server->asking;
+
+	if (!first) {
+		sd_event_source_set_enabled(server->deadline, SD_EVENT_OFF);
+		return;
+	}
+	sd_event_source_set_time(server->deadline,
+				 first->asking_since_usec +
+					 server->settings->client_timeout_ns / NSEC_PER_USEC);
+	sd_event_source_set_enabled(server->deadline, SD_EVENT_ONESHOT);
+}
+
+static void client_set_asking(struct server *server, struct client *client, bool asking)
+{
+	if (client->asking)
+		DL_DELETE(server->asking, client);
+	client->asking = asking;
+	if (asking) {
+		sd_event_now(server->event, CLOCK_MONOTONIC, &client->asking_since_usec);
+		DL_APPEND(server->asking, client);
+	}
+	plan_deadline(server);
+}
+
+/* However busily it has sent: a request that is not whole by then never is. */
+static int on_deadline(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct server *server = user;
+	uint64_t timeout_usec = server->settings->client_timeout_ns / NSEC_PER_USEC;
+	struct client *client;
+
+	(void)source;
+	while ((client = server->asking) && client->asking_since_usec + timeout_usec <= usec) {
+		client_set_asking(server, client, false);
+		shutdown(client->fd, SHUT_RDWR); /* the library sees its end */
+	}
+	plan_deadline(server);
+	return 0;
+}
+
+static struct client *client_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static struct ucred peer_of(int fd)
+{
+	struct ucred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+	socklen_t len = sizeof(cred);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	return cred;
+}
+
+static void client_begin(struct server *server, struct MHD_Connection *connection, void **context)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	*context = client;
+	if (!client)
+		return; /* its first request is refused */
+	client->fd =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	client->root = !peer_of(client->fd).uid;
+	server->clients++;
+	server->others += !client->root;
+	client_set_asking(server, client, true);
+}
+
+static void client_end(struct server *server, struct client *client)
+{
+	if (!client)
+		return;
+	client_set_asking(server, client, false);
+	server->clients--;
+	server->others -= !client->root;
+	free(client);
+	sd_event_source_set_enabled(server->listen, SD_EVENT_ON);
+}
+
+static void on_connection(void *user, struct MHD_Connection *connection, void **context,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		client_begin(user, connection, context);
+	else
+		client_end(user, *context);
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection, void **state,
+			 enum MHD_RequestTerminationCode code)
+{
+	struct client *client = client_of(connection);
+
+	(void)state;
+	(void)code;
+	if (client)
+		client_set_asking(user, client, true);
+}
+
+/* The last quarter of the places is root's: nobody locks the administrator out. */
+static bool has_place_for(const struct server *server, bool root)
+{
+	uint64_t max = server->settings->client_max;
+
+	return root || server->others < max - max / 4;
+}
+
+static void refuse(int fd)
+{
+	static const char words[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+				    "Content-Type: application/json\r\n\r\n"
+				    "{\"error\":\"too many clients\"}\n";
+
+	send(fd, words, sizeof(words) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+/* Whoever finds no place at all waits at the door: the kernel's queue. */
+static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, void *user)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct server *server = user;
+	uint64_t now_usec;
+	int fd;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		if (server->clients >= server->settings->client_max) {
+			sd_event_source_set_enabled(source, SD_EVENT_OFF);
+			break;
+		}
+		fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+			sd_event_now(server->event, CLOCK_MONOTONIC, &now_usec);
+			sd_event_source_set_time(server->accept_again,
+						 now_usec + ACCEPT_PAUSE_USEC);
+			sd_event_source_set_enabled(server->accept_again, SD_EVENT_ONESHOT);
+			sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		}
+		if (fd < 0)
+			break;
+		if (has_place_for(server, !peer_of(fd).uid))
+			MHD_add_connection(server->http, fd, (struct sockaddr *)&address,
+					   sizeof(address)); /* closes it when it fails */
+		else
+			refuse(fd);
+	}
+	run(server);
+	return 0;
+}
+
+static int on_accept_again(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct server *server = user;
+
+	(void)source;
+	(void)usec;
+	sd_event_source_set_enabled(server->listen, SD_EVENT_ON);
+	return 0;
+}
+
 /* ---- streams ---- */
 
 static void stream_wake(struct stream *stream)
@@ -121,7 +309,7 @@ static void stream_drop(struct stream *stream)
 /* Appends, or drops a client that is too far behind. */
 static void stream_put(struct stream *stream, const void *bytes, size_t len)
 {
-	size_t limit = stream->server->settings->stream_buffer_bytes, room;
+	size_t limit = stream->server->settings->stream_buffer_bytes + stream->spared, room;
 	char *bigger;
 
 	if (stream->dropped)
@@ -272,7 +460,8 @@ static enum MHD_Result answer_json(struct MHD_Connection *connection, unsigned s
 static enum MHD_Result answer_error(struct MHD_Connection *connection, unsigned status,
 				    const char *words)
 {
-	return answer_json(connection, status, json_pack("{s:s}", "error", words));
+	return answer_json(connection, status,
+			   json_pack("{s:o}", "error", text_json(words, strlen(words))));
 }
 
 struct request {
@@ -346,7 +535,10 @@ static enum MHD_Result stream_events(struct request *request)
 
 static void put_dumped(void *user, const struct lt_hdr *record)
 {
-	stream_put(user, record, record->size);
+	struct stream *stream = user;
+
+	stream->spared += record->size;
+	stream_put(stream, record, record->size);
 }
 
 /* What is known now, then all that is folded from here on. */
@@ -404,15 +596,10 @@ static bool in_peer_groups(int fd, gid_t group)
 	return false;
 }
 
-static struct viewer who_asks(const struct server *server, struct MHD_Connection *connection)
+static struct viewer who_asks(const struct server *server, int fd)
 {
-	int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	struct viewer nobody = { .uid = (uint32_t)-1 };
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
+	struct ucred cred = peer_of(fd);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		return nobody;
 	return (struct viewer){
 		.uid = cred.uid,
 		.all = !cred.uid || (server->has_group && (cred.gid == server->group ||
@@ -447,12 +634,16 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 {
 	const struct route *route = find_route(path);
 	struct request request = { .server = server, .connection = connection };
+	struct client *client = client_of(connection);
 
+	if (!client)
+		return MHD_NO;
+	client_set_asking(server, client, false);
 	if (!route)
 		return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such resource");
 	if (strcmp(method, MHD_HTTP_METHOD_GET))
 		return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET");
-	request.viewer = who_asks(server, connection);
+	request.viewer = who_asks(server, client->fd);
 	request.view = route->view;
 	MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, on_parameter, &request);
 	if (*request.error)
@@ -493,28 +684,45 @@ static void ignore_log(void *user, const char *format, va_list args)
 	(void)args;
 }
 
-static int start_http(struct server *server, int listen_fd)
+static int start_http(struct server *server)
 {
 	const struct settings *settings = server->settings;
 	unsigned timeout_s = (unsigned)(settings->client_timeout_ns / 1000000000);
 
 	server->http = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		on_request, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
-		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)settings->client_max,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MEMORY_BYTES, MHD_OPTION_END);
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+			MHD_USE_ERROR_LOG,
+		0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
+		MHD_OPTION_CONNECTION_TIMEOUT, timeout_s, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)settings->client_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)REQUEST_MEMORY_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
 	return server->http ? 0 : -EIO;
 }
 
-static int join_loop(struct server *server)
+static int add_timer(struct server *server, sd_event_source **source,
+		     sd_event_time_handler_t handler)
+{
+	int err = sd_event_add_time(server->event, source, CLOCK_MONOTONIC, 0, 10 * USEC_PER_MSEC,
+				    handler, server);
+
+	return err < 0 ? err : sd_event_source_set_enabled(*source, SD_EVENT_OFF);
+}
+
+static int join_loop(struct server *server, int listen_fd)
 {
 	int fd = MHD_get_daemon_info(server->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	int err = sd_event_add_io(server->event, &server->io, fd, EPOLLIN, on_io, server);
 
 	if (err >= 0)
-		err = sd_event_add_time(server->event, &server->timer, CLOCK_MONOTONIC, 0,
-					10 * USEC_PER_MSEC, on_timer, server);
+		err = sd_event_add_io(server->event, &server->listen, listen_fd, EPOLLIN, on_listen,
+				      server);
+	if (err >= 0)
+		err = add_timer(server, &server->timer, on_timer);
+	if (err >= 0)
+		err = add_timer(server, &server->accept_again, on_accept_again);
+	if (err >= 0)
+		err = add_timer(server, &server->deadline, on_deadline);
 	if (err >= 0)
 		err = sd_event_add_defer(server->event, &server->soon, on_soon, server);
 	if (err >= 0)
@@ -527,7 +735,7 @@ int server_new(struct server **server, sd_event *event, int listen_fd,
 {
 	struct server *s = calloc(1, sizeof(*s));
 	struct group *group;
-	int fd, err;
+	int err;
 
 	if (!s)
 		return -ENOMEM;
@@ -539,10 +747,9 @@ int server_new(struct server **server, sd_event *event, int listen_fd,
 		s->group = group->gr_gid;
 		s->has_group = true;
 	}
-	fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3); /* the library closes its own */
-	err = fd < 0 ? -errno : start_http(s, fd);
+	err = start_http(s);
 	if (err >= 0)
-		err = join_loop(s);
+		err = join_loop(s, listen_fd);
 	if (err < 0) {
 		server_free(s);
 		return err;
@@ -566,5 +773,8 @@ void server_free(struct server *server)
 	sd_event_source_unref(server->io);
 	sd_event_source_unref(server->timer);
 	sd_event_source_unref(server->soon);
+	sd_event_source_unref(server->listen);
+	sd_event_source_unref(server->accept_again);
+	sd_event_source_unref(server->deadline);
 	free(server);
 }

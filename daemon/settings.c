@@ -191,27 +191,82 @@ void settings_defaults(struct settings *settings)
 
 /* ---- the file ---- */
 
+#define LINE_MAX_BYTES 160 /* inih takes 200 */
+
 struct loading {
 	struct settings *settings;
+	FILE *file;
 	char *error;
+	bool named;	/* a setting came since the section began */
+	bool continues; /* the line goes on with the one before */
 };
+
+static bool is_known_section(const char *name, size_t len)
+{
+	return len == strlen("lifetraced") && !memcmp(name, "lifetraced", len);
+}
+
+/* inih tells of no section that has no settings: they are judged here. */
+static char *read_line(char *buf, int size, void *user)
+{
+	struct loading *loading = user;
+	const char *start;
+	size_t len;
+
+	if (*loading->error || !fgets(buf, size, loading->file))
+		return NULL;
+	len = strlen(buf);
+	if (len + 1 == (size_t)size && buf[len - 1] != '\n')
+		snprintf(loading->error, SETTINGS_ERROR_SIZE,
+			 "longer than %d bytes; a text may go on in the next line, indented",
+			 size - 2);
+	start = buf + strspn(buf, " \t");
+	loading->named = loading->named && *start != '[';
+	loading->continues = loading->named && start > buf;
+	len = strcspn(start, "]");
+	if (*start == '[' && start[len] && !is_known_section(start + 1, len - 1))
+		snprintf(loading->error, SETTINGS_ERROR_SIZE, "unknown section '%.*s'",
+			 (int)(len - 1 < 64 ? len - 1 : 64), start + 1);
+	return *loading->error ? strcpy(buf, "=") : buf; /* so that inih names the line */
+}
+
+/* More of a text: `ignore_comm = a,` and then, indented, `b`. */
+static int continue_value(struct settings *settings, const char *name, const char *value,
+			  char *error)
+{
+	const struct setting *setting = find(name);
+	char *text;
+
+	if (!setting || setting->type != TEXT) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "an indented line, but '%.64s' is no text",
+			 name);
+		return -EINVAL;
+	}
+	text = field(setting, settings);
+	if (strlen(text) + strlen(value) >= setting->size) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "%s: not a shorter text", setting->name);
+		return -EINVAL;
+	}
+	strcat(text, value);
+	return 0;
+}
 
 static int take_line(void *user, const char *section, const char *name, const char *value)
 {
 	struct loading *loading = user;
 
+	(void)section;
 	if (*loading->error)
 		return 0;
-	if (*section && strcmp(section, "lifetraced")) {
-		snprintf(loading->error, SETTINGS_ERROR_SIZE, "unknown section '%.64s'", section);
-		return 0;
-	}
+	loading->named = true;
+	if (loading->continues)
+		return !continue_value(loading->settings, name, value, loading->error);
 	return !settings_set(loading->settings, name, value, loading->error);
 }
 
 int settings_load(struct settings *settings, const char *path, char error[SETTINGS_ERROR_SIZE])
 {
-	struct loading loading = { settings, error };
+	struct loading loading = { .settings = settings, .error = error };
 	char words[SETTINGS_ERROR_SIZE];
 	struct stat stat;
 	FILE *file;
@@ -226,7 +281,8 @@ int settings_load(struct settings *settings, const char *path, char error[SETTIN
 			fclose(file);
 		return -EINVAL;
 	}
-	line = ini_parse_file(file, take_line, &loading);
+	loading.file = file;
+	line = ini_parse_stream(read_line, &loading, take_line, &loading);
 	fclose(file);
 	if (!line && !check(settings, error))
 		return 0;
@@ -361,13 +417,34 @@ static void value_text(const struct setting *setting, const struct settings *set
 	format(setting, number, buf, size);
 }
 
+static bool may_break(char before, char after)
+{
+	return !strchr(" \t;#", before) && !strchr(" \t;#", after);
+}
+
+/* In lines that the file may have. */
+static void print_value(const char *value, FILE *out)
+{
+	int column = 0;
+
+	for (; *value; value++) {
+		fputc(*value, out);
+		if (++column >= LINE_MAX_BYTES && value[1] && may_break(*value, value[1])) {
+			fputs("\n  ", out);
+			column = 0;
+		}
+	}
+	fputc('\n', out);
+}
+
 void settings_print(const struct settings *settings, FILE *out)
 {
 	char value[SETTING_TEXT_SIZE];
 
 	for (size_t i = 0; i < SETTINGS; i++) {
 		value_text(&table[i], settings, value, sizeof(value));
-		fprintf(out, "# %s\n%s = %s\n", table[i].help, table[i].name, value);
+		fprintf(out, "# %s\n%s = ", table[i].help, table[i].name);
+		print_value(value, out);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "life.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +137,23 @@ static void set_path(struct core *core, struct cgroup_info *cgroup, const char *
 	cgroup_container_of(cgroup->path, cgroup->container);
 }
 
+/* Only cgroup v1 renames; what is below moves along, and no event says so. */
+static void rename_below(struct core *core, const struct cgroup_info *renamed, const char *path,
+			 size_t len)
+{
+	size_t old_len = strlen(renamed->path);
+	struct cgroup_info *cgroup, *next;
+	char moved[LT_CGROUP_PATH_MAX * 2];
+
+	HASH_ITER(hh, core->cgroups, cgroup, next) {
+		if (cgroup->id.hierarchy != renamed->id.hierarchy || !cgroup->path ||
+		    strncmp(cgroup->path, renamed->path, old_len) || cgroup->path[old_len] != '/')
+			continue;
+		snprintf(moved, sizeof(moved), "%.*s%s", (int)len, path, cgroup->path + old_len);
+		set_path(core, cgroup, moved, strlen(moved));
+	}
+}
+
 void cgroup_apply(struct core *core, const struct lt_cgroup *record)
 {
 	struct cgroup_info *cgroup;
@@ -153,5 +171,7 @@ void cgroup_apply(struct core *core, const struct lt_cgroup *record)
 	if (!cgroup)
 		return;
 	cgroup->gone = false;
+	if (record->flags & LT_CGROUP_RENAMED && cgroup->path)
+		rename_below(core, cgroup, record->path, record->path_len);
 	set_path(core, cgroup, record->path, record->path_len);
 }
