@@ -40,7 +40,10 @@ struct source;
 struct source_ops {
 	int (*get)(struct source *source, const struct options *options, const char *what,
 		   json_t **document);
-	/* Lines of JSON as they come, newline included. fn returns non-zero to end. */
+	/*
+	 * Lines of JSON as they come, newline included; line NULL: no more is at
+	 * hand, let it be seen. fn returns non-zero to end.
+	 */
 	int (*stream)(struct source *source, const struct options *options,
 		      int (*fn)(void *user, const char *line, size_t len), void *user);
 	/* Raw bytes of /v1/record. */

@@ -15,7 +15,8 @@
 
 #include "cli.h"
 
-#define ANSWER_TIMEOUT_S 10 /* of a daemon that hangs, a monitoring check must be told */
+#define ANSWER_TIMEOUT_S 10	  /* of a daemon that hangs, a monitoring check must be told */
+#define RECEIVE_BYTES (256 << 10) /* at a time: a storm's lines come fast */
 #define DEFAULT_SOCKET "/run/lifetrace/lifetraced.sock"
 
 struct daemon_client {
@@ -124,6 +125,7 @@ static int request(const struct daemon_client *client, const char *path, const c
 	curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
 	curl_easy_setopt(transfer->easy, CURLOPT_UNIX_SOCKET_PATH, client->socket);
 	curl_easy_setopt(transfer->easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
 	curl_easy_setopt(transfer->easy, CURLOPT_NOSIGNAL, 1L); /* SIGPIPE is ours */
 	curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT, transfer->timeout_s);
 	curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, error);
@@ -200,7 +202,7 @@ static int split_lines(void *user, const void *bytes, size_t len)
 	}
 	memmove(lines->rest, line, left);
 	lines->rest_len = left;
-	return 0;
+	return lines->fn(lines->user, NULL, 0);
 }
 
 static int client_stream(struct source *source, const struct options *options,
@@ -236,6 +238,7 @@ static void client_close(struct source *source)
 		close(client->lifeline);
 		while (waitpid(client->daemon, NULL, 0) < 0 && errno == EINTR)
 			;
+		unlink(client->socket); /* killed, it could not */
 		rmdir(client->directory);
 	}
 	free(client);

@@ -431,6 +431,8 @@ static int on_line(void *user, const char *line, size_t len)
 	const struct tail *tail = user;
 	json_t *e;
 
+	if (!line)
+		return fflush(stdout);
 	if (tail->json) {
 		fwrite(line, 1, len, stdout);
 	} else {
@@ -439,7 +441,7 @@ static int on_line(void *user, const char *line, size_t len)
 			print_line(tail, e);
 		json_decref(e);
 	}
-	return fflush(stdout) || ferror(stdout);
+	return ferror(stdout);
 }
 
 int show_events(const struct options *options, struct source *source)

@@ -23,7 +23,7 @@
 #include "server.h"
 
 /* Records between two looks at everything else; clients are served in between. */
-#define DRAIN_BUDGET 4096
+#define DRAIN_BUDGET 512
 /* A request waits for no more than this of a backlog. */
 #define REFRESH_BUDGET 200000
 

@@ -20,8 +20,9 @@
 #define NSEC_PER_USEC 1000
 #define USEC_PER_MSEC 1000
 #define REQUEST_MEMORY_BYTES (32 << 10) /* request line and headers; more is refused with 431 */
-#define STREAM_BLOCK_BYTES (64 << 10)
+#define STREAM_BLOCK_BYTES (256 << 10)
 #define ACCEPTS_AT_ONCE 16
+#define STEPS_AT_ONCE 16
 #define ACCEPT_PAUSE_USEC 1000000 /* when no descriptor is free */
 
 enum stream_kind { STREAM_EVENTS, STREAM_RECORDS };
@@ -64,6 +65,7 @@ struct server {
 	struct client *asking;	  /* the longest first */
 	uint64_t clients, others; /* others: those that are not root's */
 	struct stream *streams;
+	uint64_t other_streams;
 	gid_t group;
 	bool has_group;
 };
@@ -72,11 +74,12 @@ struct server {
 
 static void plan_timeout(struct server *server)
 {
-	MHD_UNSIGNED_LONG_LONG ms;
+	MHD_UNSIGNED_LONG_LONG ms = 1;
 	uint64_t now;
 
-	if (MHD_get_timeout(server->http, &ms) != MHD_YES) {
+	if (MHD_get_timeout(server->http, &ms) != MHD_YES || !ms) {
 		sd_event_source_set_enabled(server->timer, SD_EVENT_OFF);
+		sd_event_source_set_enabled(server->soon, ms ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 		return;
 	}
 	sd_event_now(server->event, CLOCK_MONOTONIC, &now);
@@ -84,9 +87,15 @@ static void plan_timeout(struct server *server)
 	sd_event_source_set_enabled(server->timer, SD_EVENT_ONESHOT);
 }
 
+/* A step of the library sends no more than a part of a block, and then wants another. */
 static void run(struct server *server)
 {
-	MHD_run(server->http);
+	MHD_UNSIGNED_LONG_LONG ms;
+	int steps = 0;
+
+	do
+		MHD_run(server->http);
+	while (++steps < STEPS_AT_ONCE && MHD_get_timeout(server->http, &ms) == MHD_YES && !ms);
 	plan_timeout(server);
 }
 
@@ -303,24 +312,37 @@ static void stream_wake(struct stream *stream)
 static void stream_drop(struct stream *stream)
 {
 	stream->dropped = true;
+	free(stream->buffer);
+	stream->buffer = NULL;
+	stream->begin = stream->used = stream->room = 0;
+	shutdown(stream->fd, SHUT_RDWR); /* ends a write that its client never lets through */
 	stream_wake(stream);
+}
+
+/* Root's streams have a buffer each; those of all others share one. */
+static size_t limit_of(const struct stream *stream)
+{
+	const struct server *server = stream->server;
+	size_t bytes = server->settings->stream_buffer_bytes;
+
+	return (stream->viewer.uid ? bytes / server->other_streams : bytes) + stream->spared;
 }
 
 /* Appends, or drops a client that is too far behind. */
 static void stream_put(struct stream *stream, const void *bytes, size_t len)
 {
-	size_t limit = stream->server->settings->stream_buffer_bytes + stream->spared, room;
+	size_t limit = limit_of(stream), room;
 	char *bigger;
 
 	if (stream->dropped)
 		return;
-	if (stream->begin && stream->used + len > stream->room) {
+	if (stream->used + len > stream->room && stream->begin > stream->used / 2) {
 		memmove(stream->buffer, stream->buffer + stream->begin,
 			stream->used - stream->begin);
 		stream->used -= stream->begin;
 		stream->begin = 0;
 	}
-	if (stream->used + len > limit) {
+	if (stream->used - stream->begin + len > limit) {
 		stream_drop(stream);
 		return;
 	}
@@ -370,6 +392,7 @@ static void stream_free(void *user)
 	struct stream *stream = user;
 
 	DL_DELETE(stream->server->streams, stream);
+	stream->server->other_streams -= stream->viewer.uid != 0;
 	sd_event_source_unref(stream->hangup);
 	if (stream->fd >= 0)
 		close(stream->fd);
@@ -396,27 +419,44 @@ static int watch_hangup(struct stream *stream, int connection_fd)
 			       stream);
 }
 
+static bool sees_the_same(const struct viewer *a, const struct viewer *b)
+{
+	return a->all == b->all && (a->all || a->uid == b->uid);
+}
+
+static char *change_text(const struct core *core, const struct change *change,
+			 const struct viewer *viewer, size_t *len)
+{
+	json_t *line = view_change(core, change, viewer);
+	char *text = view_text(line, len);
+
+	json_decref(line);
+	return text;
+}
+
 void server_change(struct server *server, const struct change *change)
 {
+	const struct viewer *made_for = NULL; /* those who see the same share the text */
 	struct stream *stream;
-	json_t *line;
-	size_t len;
-	char *text;
+	char *text = NULL;
+	size_t len = 0;
 
 	DL_FOREACH(server->streams, stream) {
 		if (stream->kind != STREAM_EVENTS || stream->complete || stream->dropped ||
 		    !filter_change(&stream->filter, change))
 			continue;
-		line = view_change(server->context.core, change, &stream->viewer);
-		text = view_text(line, &len);
-		json_decref(line);
+		if (!made_for || !sees_the_same(made_for, &stream->viewer)) {
+			free(text);
+			text = change_text(server->context.core, change, &stream->viewer, &len);
+			made_for = &stream->viewer;
+		}
 		stream->complete = ++stream->lines == stream->filter.count;
 		if (text)
 			stream_put(stream, text, len);
 		else
 			stream_drop(stream);
-		free(text);
 	}
+	free(text);
 }
 
 void server_record(struct server *server, const void *record, size_t len)
@@ -510,6 +550,7 @@ static enum MHD_Result start_stream(struct request *request, enum stream_kind ki
 				   .filter = request->filter,
 				   .viewer = request->viewer };
 	DL_APPEND(request->server->streams, stream);
+	request->server->other_streams += stream->viewer.uid != 0;
 	if (watch_hangup(stream, info->connect_fd) < 0) {
 		stream_free(stream);
 		return MHD_NO;

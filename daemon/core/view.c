@@ -648,18 +648,41 @@ static char *escape_controls(char *text, size_t *len)
 	return escaped;
 }
 
+/* A growing text; data NULL: out of memory. */
+struct text_buffer {
+	char *data;
+	size_t used, room;
+};
+
+static int append(const char *bytes, size_t len, void *user)
+{
+	struct text_buffer *buffer = user;
+	char *bigger;
+
+	if (buffer->used + len > buffer->room) {
+		while (buffer->used + len > buffer->room)
+			buffer->room *= 2;
+		bigger = realloc(buffer->data, buffer->room);
+		if (!bigger)
+			return -1;
+		buffer->data = bigger;
+	}
+	memcpy(buffer->data + buffer->used, bytes, len);
+	buffer->used += len;
+	return 0;
+}
+
 char *view_text(const json_t *json, size_t *len)
 {
-	size_t size = json_dumpb(json, NULL, 0, JSON_COMPACT);
-	char *buf = size ? malloc(size + 2) : NULL;
+	struct text_buffer buffer = { .data = malloc(1024), .room = 1024 };
 
-	if (!buf)
+	if (!buffer.data || json_dump_callback(json, append, &buffer, JSON_COMPACT) ||
+	    append("\n", 2, &buffer)) { /* and its NUL */
+		free(buffer.data);
 		return NULL;
-	json_dumpb(json, buf, size, JSON_COMPACT);
-	buf[size] = '\n';
-	buf[size + 1] = '\0';
-	*len = size + 1;
-	if (strpbrk(buf, "\x7f\xc2"))
-		buf = escape_controls(buf, len);
-	return buf;
+	}
+	*len = buffer.used - 1;
+	if (strpbrk(buffer.data, "\x7f\xc2"))
+		return escape_controls(buffer.data, len);
+	return buffer.data;
 }

@@ -547,7 +547,7 @@ static void check_reader(struct lt *lt, int births)
 
 LT_TEST(clients, reader_gets_every_event_of_a_storm)
 {
-	struct lt *lt = lt__start("--stream-buffer", "16M", NULL);
+	struct lt *lt = lt__start("--stream-buffer", "64M", NULL);
 
 	check_reader(lt, 20000);
 	cr_expect(sum_of_lost(lt) == 0, "%ld events lost", sum_of_lost(lt));
@@ -556,7 +556,7 @@ LT_TEST(clients, reader_gets_every_event_of_a_storm)
 
 LT_TEST(clients, reader_beside_those_who_never_read)
 {
-	struct lt *lt = lt__start("--stream-buffer", "16M", NULL);
+	struct lt *lt = lt__start("--stream-buffer", "64M", NULL);
 	int fd[4];
 
 	for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
@@ -571,7 +571,7 @@ LT_TEST(clients, reader_beside_those_who_never_read)
 /* What many lives add up to is not too much for a recording's beginning. */
 LT_TEST(clients, record_after_a_storm)
 {
-	struct lt *lt = lt__start("--stream-buffer", "16M", NULL);
+	struct lt *lt = lt__start("--stream-buffer", "64M", NULL);
 	struct result result;
 
 	storm(40000);
