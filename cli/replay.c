@@ -26,10 +26,31 @@ struct recorder {
 	bool failed;
 };
 
+static bool ends_with_gz(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 3 && !strcmp(path + len - 3, ".gz");
+}
+
+/* Not before there is something to write: what was there may be dear to somebody. */
+static int open_file(struct recorder *recorder)
+{
+	errno = 0;
+	recorder->file = gzopen(recorder->path, ends_with_gz(recorder->path) ? "wbe" : "wbTe");
+	if (recorder->file)
+		return 0;
+	complain("%s: %s", recorder->path, strerror(errno ? errno : ENOMEM));
+	recorder->failed = true;
+	return -1;
+}
+
 static int write_out(struct recorder *recorder, const void *bytes, size_t len)
 {
 	int err;
 
+	if (!recorder->file && open_file(recorder))
+		return -1;
 	if (gzwrite(recorder->file, bytes, (unsigned)len) == (int)len)
 		return 0;
 	complain("%s: %s", recorder->path, errno ? strerror(errno) : gzerror(recorder->file, &err));
@@ -90,27 +111,14 @@ static void stop_after(uint64_t ns)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-static bool ends_with_gz(const char *path)
-{
-	size_t len = strlen(path);
-
-	return len > 3 && !strcmp(path + len - 3, ".gz");
-}
-
 static int record_to(struct recorder *recorder, struct source *source,
 		     const struct options *options)
 {
 	int status;
 
-	errno = 0;
-	recorder->file = gzopen(recorder->path, ends_with_gz(recorder->path) ? "wbe" : "wbTe");
-	if (!recorder->file) {
-		complain("%s: %s", recorder->path, strerror(errno ? errno : ENOMEM));
-		return FAILED;
-	}
 	stop_after(options->for_ns);
 	status = source->ops->record(source, options, on_bytes, recorder);
-	if (gzclose(recorder->file) != Z_OK && !recorder->failed) {
+	if (recorder->file && gzclose(recorder->file) != Z_OK && !recorder->failed) {
 		complain("%s: %s", recorder->path, strerror(errno));
 		recorder->failed = true;
 	}
@@ -130,7 +138,7 @@ int run_record(const struct command *command, struct options *options)
 		return FAILED;
 	status = record_to(&recorder, source, options);
 	source->ops->close(source);
-	if (recorder.header_done)
+	if (recorder.header_done && !recorder.failed)
 		fprintf(stderr, "lifetrace: %" PRIu64 " records in %s\n", recorder.records,
 			recorder.path);
 	return status;
@@ -148,6 +156,7 @@ struct recorded {
 	uint64_t lines;
 	bool ended;
 	bool folded;
+	bool told;	   /* what is wrong with the file */
 	uint64_t begin_ns; /* its first tick: what was known then comes before; 0: none yet */
 	uint64_t stop_ns;  /* between two records; 0: at the last one folded */
 	int status;
@@ -211,9 +220,10 @@ static int fold_once(struct recorded *recorded, const struct options *options)
 	recorded->folded = true;
 	recorded->options = options;
 	end = recording_read(recorded->path, on_record, recorded, error);
-	if (end != RECORDING_WHOLE)
+	if (end != RECORDING_WHOLE && !recorded->told)
 		complain("%s%s", error,
 			 end == RECORDING_REFUSED ? "" : "; what came before is used");
+	recorded->told = true;
 	recorded->status = end == RECORDING_REFUSED ? FAILED :
 						      check_moment(recorded, options->at_ns);
 	return recorded->status;

@@ -35,10 +35,12 @@ static enum recording_end give_up(const struct reading *reading, enum recording_
 /* 1: whole, 0: nothing left, -1: cut off (or the gzip stream is broken). */
 static int read_whole(struct reading *reading, void *buf, size_t len)
 {
-	int got = gzread(reading->file, buf, (unsigned)len);
+	int got = gzread(reading->file, buf, (unsigned)len), err = Z_OK;
 
-	if (got == 0)
-		return 0;
+	if (got == 0) { /* at its end, or where a gzip stream breaks off */
+		gzerror(reading->file, &err);
+		return err == Z_OK || err == Z_STREAM_END ? 0 : -1;
+	}
 	return got == (int)len ? 1 : -1;
 }
 

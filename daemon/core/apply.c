@@ -800,7 +800,7 @@ static void apply_totals(struct core *core, const struct lt_totals *e)
 	core->totals.reaps = e->reaps;
 	core->totals.repairs = e->repairs;
 	core->totals.refused = e->refused;
-	core->totals.bad_records = e->bad_records;
+	core->totals.bad_records += e->bad_records; /* and those of the dump itself */
 	memcpy(core->totals.lost, e->lost, sizeof(core->totals.lost));
 }
 

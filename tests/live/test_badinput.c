@@ -104,8 +104,7 @@ LT_TEST(badinput, hostile_word)
 	static const char *const words[] = { "a\nb",
 					     "\x1b[31mred",
 					     "\xff\xfe",
-					     "\xc2\x9b"
-					     "31m",
+					     "\xc2\x9b[31m",
 					     "\xe2\x80\xaetxet",
 					     "%s%n%s" };
 
