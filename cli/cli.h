@@ -97,7 +97,11 @@ int show_status(const struct options *options, struct source *source);
 int show_events(const struct options *options, struct source *source);
 int run_live(const struct command *command, struct options *options);
 int run_record(const struct command *command, struct options *options);
+int run_doctor(const struct command *command, struct options *options);
 int run_replay(const struct command *command, struct options *options);
+
+/* The text as the daemon sent it: the same bytes wherever it comes from. */
+int print_json(const json_t *document);
 
 /* One line to stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

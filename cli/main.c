@@ -50,6 +50,14 @@ const struct command commands[] = {
 	  .takes = TAKES_JSON | TAKES_SOCKET,
 	  .run = run_live,
 	  .show = show_status },
+	{ .name = "doctor",
+	  .operands = "",
+	  .summary =
+		  "Says what this host offers, what is used, what is not seen, and what to change",
+	  .examples = "  lifetrace doctor\n"
+		      "  lifetrace doctor --json\n",
+	  .takes = TAKES_JSON | TAKES_SOCKET,
+	  .run = run_doctor },
 	{ .name = "record",
 	  .operands = "FILE",
 	  .summary =

@@ -132,8 +132,7 @@ static const struct column process_columns[] = {
 
 /* ---- documents ---- */
 
-/* The text as the daemon sent it: the same bytes wherever it comes from. */
-static int print_json(const json_t *document)
+int print_json(const json_t *document)
 {
 	size_t len;
 	char *text = view_text(document, &len);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lifetrace.skel.h"
+#include "offers.h"
 #include "release.skel.h"
 
 struct kernel {
@@ -64,36 +65,26 @@ static int fail(int err, const char *what)
 
 /* ---- what this kernel offers, by its BTF ---- */
 
-struct offers {
+#define EXIT_BY_ARGUMENT "tp_btf/sched_process_exit (group_dead)"
+#define EXIT_BY_COUNT "tp_btf/sched_process_exit (signal->live)"
+#define RELEASE_FENTRY "fentry/release_task"
+#define RELEASE_KPROBE "kprobe/release_task"
+
+struct kernel_offers {
 	bool group_dead;
-	bool release_task;
+	bool release_fentry, release_kprobe;
 };
 
-/* Arguments of a tracepoint, its own context not counted; -1: no such one. */
-static int tracepoint_args(const struct btf *btf, const char *name)
-{
-	const struct btf_type *type;
-	char typedef_name[64];
-	int id;
-
-	snprintf(typedef_name, sizeof(typedef_name), "btf_trace_%s", name);
-	id = btf__find_by_name_kind(btf, typedef_name, BTF_KIND_TYPEDEF);
-	if (id < 0)
-		return -1;
-	type = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type); /* pointer */
-	type = btf__type_by_id(btf, type->type);
-	return btf_vlen(type) - 1;
-}
-
-static int find_offers(struct offers *offers, const char *path)
+static int find_offers(struct kernel_offers *offers, const char *path)
 {
 	struct btf *btf = path ? btf__parse(path, NULL) : btf__load_vmlinux_btf();
 	int err = libbpf_get_error(btf);
 
 	if (err)
 		return fail(err, path ? path : "the kernel's BTF (/sys/kernel/btf/vmlinux)");
-	offers->group_dead = tracepoint_args(btf, "sched_process_exit") >= 2;
-	offers->release_task = btf__find_by_name_kind(btf, "release_task", BTF_KIND_FUNC) > 0;
+	offers->group_dead = offers_hook(btf, EXIT_BY_ARGUMENT);
+	offers->release_fentry = offers_hook(btf, RELEASE_FENTRY);
+	offers->release_kprobe = offers_hook(btf, RELEASE_KPROBE);
 	btf__free(btf);
 	return 0;
 }
@@ -119,7 +110,8 @@ static __u64 wake_bytes(const struct kernel_options *options)
 }
 
 static int load_tracepoints(struct kernel *kernel, const struct kernel_options *options,
-			    const struct offers *offers, const struct bpf_object_open_opts *opts)
+			    const struct kernel_offers *offers,
+			    const struct bpf_object_open_opts *opts)
 {
 	struct lifetrace_bpf *skel = lifetrace_bpf__open_opts(opts);
 	int err;
@@ -213,18 +205,19 @@ static bool try_release(struct kernel *kernel, const struct bpf_object_open_opts
 }
 
 static const char *attach_release(struct kernel *kernel, const struct bpf_object_open_opts *opts,
-				  const struct kernel_options *options, const struct offers *offers)
+				  const struct kernel_options *options,
+				  const struct kernel_offers *offers)
 {
-	if (offers->release_task && try_release(kernel, opts, options, true))
-		return "fentry/release_task";
-	if (try_release(kernel, opts, options, false))
-		return "kprobe/release_task";
+	if (offers->release_fentry && try_release(kernel, opts, options, true))
+		return RELEASE_FENTRY;
+	if (offers->release_kprobe && try_release(kernel, opts, options, false))
+		return RELEASE_KPROBE;
 	return "tp_btf/sched_process_free";
 }
 
 /* ---- opening and closing ---- */
 
-static void name_hooks(struct kernel *kernel, const struct offers *offers, const char *reap)
+static void name_hooks(struct kernel *kernel, const struct kernel_offers *offers, const char *reap)
 {
 	const struct kernel_hook hooks[KERNEL_HOOKS] = {
 		{ "birth", "tp_btf/task_newtask" },
@@ -238,9 +231,7 @@ static void name_hooks(struct kernel *kernel, const struct offers *offers, const
 	};
 
 	memcpy(kernel->hooks, hooks, sizeof(hooks));
-	strcpy(kernel->hooks[2].value, offers->group_dead ?
-					       "tp_btf/sched_process_exit (group_dead)" :
-					       "tp_btf/sched_process_exit (signal->live)");
+	strcpy(kernel->hooks[2].value, offers->group_dead ? EXIT_BY_ARGUMENT : EXIT_BY_COUNT);
 	snprintf(kernel->hooks[4].value, sizeof(kernel->hooks[4].value), "%s", reap);
 }
 
@@ -248,7 +239,7 @@ static int open_all(struct kernel *kernel, const struct kernel_options *options)
 {
 	const char *path = options->btf && *options->btf ? options->btf : NULL;
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
-	struct offers offers = { 0 };
+	struct kernel_offers offers = { 0 };
 	int err;
 
 	kernel->cpus = libbpf_num_possible_cpus();

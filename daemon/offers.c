@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "offers.h"
+
+#include <string.h>
+
+#define TP(name, args)                      \
+	{                                   \
+		NEED_TRACEPOINT, name, args \
+	}
+#define FN(name, args)                    \
+	{                                 \
+		NEED_FUNCTION, name, args \
+	}
+#define HELPER(name)                 \
+	{                            \
+		NEED_HELPER, name, 0 \
+	}
+
+const struct offer hook_offers[] = {
+	{ "birth", "tp_btf/task_newtask", { TP("task_newtask", 2) }, "", "" },
+	{ "exec", "tp_btf/sched_process_exec", { TP("sched_process_exec", 3) }, "", "" },
+	{ "exit",
+	  "tp_btf/sched_process_exit (group_dead)",
+	  { TP("sched_process_exit", 2) },
+	  "3e816361e94a, 6.16",
+	  "" },
+	{ "exit",
+	  "tp_btf/sched_process_exit (signal->live)",
+	  { TP("sched_process_exit", 1) },
+	  "",
+	  "two threads that exit at once can both end their process: the first one counts" },
+	{ "zombie", "tp_btf/signal_generate", { TP("signal_generate", 5) }, "", "" },
+	{ "reap", "fentry/release_task", { FN("release_task", 1) }, "", "" },
+	{ "reap",
+	  "kprobe/release_task",
+	  { FN("release_task", 1), FN("register_kprobe", 1) },
+	  "",
+	  "" },
+	{ "reap",
+	  "tp_btf/sched_process_free",
+	  { TP("sched_process_free", 1) },
+	  "",
+	  "reaps are seen an RCU grace period late; who reaped is taken to be the last parent" },
+	{ "wait", "tp_btf/sched_process_wait", { TP("sched_process_wait", 1) }, "", "" },
+	{ "wait_results", "fexit/do_wait", { FN("do_wait", 1) }, "", "" },
+	{ "wait_results",
+	  "kretprobe/do_wait",
+	  { FN("do_wait", 1), FN("register_kprobe", 1) },
+	  "",
+	  "" },
+	{ "wait_results",
+	  "tp/syscalls/sys_exit_wait4",
+	  { FN("perf_syscall_exit", -1) },
+	  "",
+	  "only while syscall_hooks wants it, as it taxes every system call; io_uring's waits never" },
+	{ "wait_results",
+	  "tp_btf/sys_exit",
+	  { TP("sys_exit", 2) },
+	  "",
+	  "only while syscall_hooks wants it, as it taxes every system call; io_uring's waits never" },
+	{ "fork_cost", "fentry/kernel_clone", { FN("kernel_clone", 1) }, "", "" },
+	{ "fork_cost",
+	  "kprobe/kernel_clone",
+	  { FN("kernel_clone", 1), FN("register_kprobe", 1) },
+	  "",
+	  "" },
+	{ "fork_cost",
+	  "tp/syscalls/sys_enter_clone",
+	  { FN("perf_syscall_enter", -1) },
+	  "",
+	  "forks' durations and failures only while syscall_hooks wants it" },
+	{ "fork_cost",
+	  "tp_btf/sys_enter",
+	  { TP("sys_enter", 2) },
+	  "",
+	  "forks' durations and failures only while syscall_hooks wants it" },
+	/* 5db4f15c4fd7, 5.14: before it do_huge_pmd_wp_page() takes a struct by value */
+	{ "cow",
+	  "fentry/do_wp_page",
+	  { FN("do_wp_page", 1), FN("do_huge_pmd_wp_page", 1) },
+	  "5db4f15c4fd7, 5.14",
+	  "" },
+	{ "cow", "kprobe/do_wp_page", { FN("do_wp_page", 1), FN("register_kprobe", 1) }, "", "" },
+	{ "cow",
+	  "tp_btf/page_fault_user",
+	  { TP("page_fault_user", 3), TP("page_fault_kernel", 3), HELPER("BPF_FUNC_find_vma") },
+	  "7c7e3d31e785, 5.17; x86 only",
+	  "most writes of the kernel itself to shared pages, and huge pages of hugetlbfs" },
+	{ "cow",
+	  "tp_btf/page_fault_user (shared mappings count as reuses)",
+	  { TP("page_fault_user", 3), TP("page_fault_kernel", 3) },
+	  "x86 only",
+	  "the same, and first writes to pages of shared mappings are taken for reuses" },
+};
+
+const size_t hook_offer_count = sizeof(hook_offers) / sizeof(hook_offers[0]);
+
+/* Arguments of a tracepoint, its own context not counted; -1: no such one. */
+static int tracepoint_args(const struct btf *btf, const char *name)
+{
+	const struct btf_type *type;
+	char typedef_name[64] = "btf_trace_";
+	int id;
+
+	strncat(typedef_name, name, sizeof(typedef_name) - strlen(typedef_name) - 1);
+	id = btf__find_by_name_kind(btf, typedef_name, BTF_KIND_TYPEDEF);
+	if (id < 0)
+		return -1;
+	type = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type); /* pointer */
+	type = btf__type_by_id(btf, type->type);
+	return btf_vlen(type) - 1;
+}
+
+/* Arguments of a function; -1: no such one. */
+static int function_args(const struct btf *btf, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_FUNC);
+	const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (__u32)id) : NULL;
+
+	return type ? btf_vlen(btf__type_by_id(btf, type->type)) : -1;
+}
+
+static bool has_helper(const struct btf *btf, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, "bpf_func_id", BTF_KIND_ENUM);
+	const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (__u32)id) : NULL;
+
+	for (int i = 0; type && i < btf_vlen(type); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_enum(type)[i].name_off), name))
+			return true;
+	return false;
+}
+
+static bool has(const struct btf *btf, enum btf_need need, const char *name, int args)
+{
+	switch (need) {
+	case NEED_TRACEPOINT:
+		return tracepoint_args(btf, name) >= args;
+	case NEED_FUNCTION:
+		return args < 0 ? function_args(btf, name) >= 0 : function_args(btf, name) == args;
+	case NEED_HELPER:
+		return has_helper(btf, name);
+	case NEED_NOTHING:
+		break;
+	}
+	return true;
+}
+
+bool offer_is_there(const struct btf *btf, const struct offer *offer)
+{
+	for (int i = 0; i < OFFER_NEEDS; i++)
+		if (!has(btf, offer->needs[i].need, offer->needs[i].name, offer->needs[i].args))
+			return false;
+	return true;
+}
+
+bool offers_hook(const struct btf *btf, const char *hook)
+{
+	for (size_t i = 0; i < hook_offer_count; i++)
+		if (!strcmp(hook_offers[i].hook, hook))
+			return offer_is_there(btf, &hook_offers[i]);
+	return false;
+}
