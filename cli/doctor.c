@@ -326,7 +326,8 @@ static void why_not(const struct btf *btf, const struct offer *offer, char words
 
 	if (btf && !offer_is_there(btf, offer)) {
 		snprintf(words, WORDS_SIZE, "this kernel does not have it%s%s%s",
-			 *offer->since ? " (since " : "", offer->since, *offer->since ? ")" : "");
+			 offer->since ? " (since " : "", offer->since ? offer->since : "",
+			 offer->since ? ")" : "");
 		return;
 	}
 	locked = read_lockdown(mode) && strcmp(mode, "none") != 0;
@@ -354,7 +355,17 @@ static const struct offer *find_offer(const char *what, const char *hook)
 	return NULL;
 }
 
-/* A hook that is off for now would be the best one that is there and was not refused. */
+/* What an "off" waits for to be switched on; NULL: nothing. */
+static const struct offer *in_reserve(const struct btf *btf, const char *what, const char *hook)
+{
+	for (size_t i = 0; is_off(hook) && i < hook_offer_count; i++)
+		if (!strcmp(hook_offers[i].what, what) && hook_offers[i].on_demand && btf &&
+		    offer_is_there(btf, &hook_offers[i]))
+			return &hook_offers[i];
+	return NULL;
+}
+
+/* Those before the one that is used, or would be. */
 static json_t *better_hooks(const struct btf *btf, const char *what, const struct offer *used)
 {
 	json_t *better = json_array();
@@ -370,25 +381,25 @@ static json_t *better_hooks(const struct btf *btf, const char *what, const struc
 	return better;
 }
 
+static const char *not_seen(const struct offer *used, const struct offer *reserve, const char *hook)
+{
+	if (used)
+		return used->not_seen ? used->not_seen : "";
+	if (reserve)
+		return "all of it, until a zombie is flagged or somebody asks";
+	return is_off(hook) ? "all of it" : "";
+}
+
 static json_t *judge_need(const struct btf *btf, const char *what, const char *hook)
 {
-	const struct offer *used = find_offer(what, hook);
-	enum verdict verdict = DEGRADED;
-	json_t *better;
+	const struct offer *used = find_offer(what, hook), *reserve = in_reserve(btf, what, hook);
+	json_t *better = is_wanted_off(hook) ? json_array() :
+					       better_hooks(btf, what, used ? used : reserve);
+	bool well = is_wanted_off(hook) || (used && !json_array_size(better));
 
-	if (is_wanted_off(hook)) {
-		better = json_array();
-		verdict = WELL;
-	} else {
-		better = better_hooks(btf, what, used);
-		if (used && !json_array_size(better))
-			verdict = WELL;
-	}
 	return json_pack("{s:s,s:s,s:s,s:o,s:s}", "what", what, "hook", hook, "verdict",
-			 verdicts[verdict], "better", better, "not_seen",
-			 used	      ? used->not_seen :
-			 is_off(hook) ? "all of it, while it is off" :
-					"");
+			 verdicts[well ? WELL : DEGRADED], "better", better, "not_seen",
+			 not_seen(used, reserve, hook));
 }
 
 static json_t *judge_needs(const json_t *hooks)

@@ -3,95 +3,61 @@
 
 #include <string.h>
 
-#define TP(name, args)                      \
-	{                                   \
-		NEED_TRACEPOINT, name, args \
-	}
-#define FN(name, args)                    \
-	{                                 \
-		NEED_FUNCTION, name, args \
-	}
-#define HELPER(name)                 \
-	{                            \
-		NEED_HELPER, name, 0 \
-	}
+/* clang-format off */
+#define TP(tracepoint, arguments) { NEED_TRACEPOINT, tracepoint, arguments }
+#define FN(function, arguments) { NEED_FUNCTION, function, arguments }
+#define HELPER(helper) { NEED_HELPER, helper, 0 }
+#define KPROBES FN("register_kprobe", 1)
+#define OFFER(need, name, ...) .what = need, .hook = name, .needs = { __VA_ARGS__ }
+#define TAXES .on_demand = true
 
 const struct offer hook_offers[] = {
-	{ "birth", "tp_btf/task_newtask", { TP("task_newtask", 2) }, "", "" },
-	{ "exec", "tp_btf/sched_process_exec", { TP("sched_process_exec", 3) }, "", "" },
-	{ "exit",
-	  "tp_btf/sched_process_exit (group_dead)",
-	  { TP("sched_process_exit", 2) },
-	  "3e816361e94a, 6.16",
-	  "" },
-	{ "exit",
-	  "tp_btf/sched_process_exit (signal->live)",
-	  { TP("sched_process_exit", 1) },
-	  "",
-	  "two threads that exit at once can both end their process: the first one counts" },
-	{ "zombie", "tp_btf/signal_generate", { TP("signal_generate", 5) }, "", "" },
-	{ "reap", "fentry/release_task", { FN("release_task", 1) }, "", "" },
-	{ "reap",
-	  "kprobe/release_task",
-	  { FN("release_task", 1), FN("register_kprobe", 1) },
-	  "",
-	  "" },
-	{ "reap",
-	  "tp_btf/sched_process_free",
-	  { TP("sched_process_free", 1) },
-	  "",
-	  "reaps are seen an RCU grace period late; who reaped is taken to be the last parent" },
-	{ "wait", "tp_btf/sched_process_wait", { TP("sched_process_wait", 1) }, "", "" },
-	{ "wait_results", "fexit/do_wait", { FN("do_wait", 1) }, "", "" },
-	{ "wait_results",
-	  "kretprobe/do_wait",
-	  { FN("do_wait", 1), FN("register_kprobe", 1) },
-	  "",
-	  "" },
-	{ "wait_results",
-	  "tp/syscalls/sys_exit_wait4",
-	  { FN("perf_syscall_exit", -1) },
-	  "",
-	  "only while syscall_hooks wants it, as it taxes every system call; io_uring's waits never" },
-	{ "wait_results",
-	  "tp_btf/sys_exit",
-	  { TP("sys_exit", 2) },
-	  "",
-	  "only while syscall_hooks wants it, as it taxes every system call; io_uring's waits never" },
-	{ "fork_cost", "fentry/kernel_clone", { FN("kernel_clone", 1) }, "", "" },
-	{ "fork_cost",
-	  "kprobe/kernel_clone",
-	  { FN("kernel_clone", 1), FN("register_kprobe", 1) },
-	  "",
-	  "" },
-	{ "fork_cost",
-	  "tp/syscalls/sys_enter_clone",
-	  { FN("perf_syscall_enter", -1) },
-	  "",
-	  "forks' durations and failures only while syscall_hooks wants it" },
-	{ "fork_cost",
-	  "tp_btf/sys_enter",
-	  { TP("sys_enter", 2) },
-	  "",
-	  "forks' durations and failures only while syscall_hooks wants it" },
-	/* 5db4f15c4fd7, 5.14: before it do_huge_pmd_wp_page() takes a struct by value */
-	{ "cow",
-	  "fentry/do_wp_page",
-	  { FN("do_wp_page", 1), FN("do_huge_pmd_wp_page", 1) },
-	  "5db4f15c4fd7, 5.14",
-	  "" },
-	{ "cow", "kprobe/do_wp_page", { FN("do_wp_page", 1), FN("register_kprobe", 1) }, "", "" },
-	{ "cow",
-	  "tp_btf/page_fault_user",
-	  { TP("page_fault_user", 3), TP("page_fault_kernel", 3), HELPER("BPF_FUNC_find_vma") },
-	  "7c7e3d31e785, 5.17; x86 only",
-	  "most writes of the kernel itself to shared pages, and huge pages of hugetlbfs" },
-	{ "cow",
-	  "tp_btf/page_fault_user (shared mappings count as reuses)",
-	  { TP("page_fault_user", 3), TP("page_fault_kernel", 3) },
-	  "x86 only",
-	  "the same, and first writes to pages of shared mappings are taken for reuses" },
+	{ OFFER("birth", "tp_btf/task_newtask", TP("task_newtask", 2)) },
+
+	{ OFFER("exec", "tp_btf/sched_process_exec", TP("sched_process_exec", 3)) },
+
+	{ OFFER("exit", "tp_btf/sched_process_exit (group_dead)", TP("sched_process_exit", 2)),
+	  .since = "3e816361e94a, 6.16" },
+	{ OFFER("exit", "tp_btf/sched_process_exit (signal->live)", TP("sched_process_exit", 1)),
+	  .not_seen = "which of two threads that exit at once ends their process: the first counts" },
+
+	{ OFFER("zombie", "tp_btf/signal_generate", TP("signal_generate", 5)) },
+
+	{ OFFER("reap", "fentry/release_task", FN("release_task", 1)) },
+	{ OFFER("reap", "kprobe/release_task", FN("release_task", 1), KPROBES) },
+	{ OFFER("reap", "tp_btf/sched_process_free", TP("sched_process_free", 1)),
+	  .not_seen = "when a reap is, to some 30 ms (an RCU grace period); and by whom, unless a "
+		      "wait tells: the last parent is taken for it" },
+
+	{ OFFER("wait", "tp_btf/sched_process_wait", TP("sched_process_wait", 1)) },
+
+	{ OFFER("wait_results", "fexit/do_wait", FN("do_wait", 1)) },
+	{ OFFER("wait_results", "kretprobe/do_wait", FN("do_wait", 1), KPROBES) },
+	{ OFFER("wait_results", "tp/syscalls/sys_exit_wait4", FN("perf_syscall_exit", -1)), TAXES,
+	  .not_seen = "waits by io_uring" },
+	{ OFFER("wait_results", "tp_btf/sys_exit", TP("sys_exit", 2)), TAXES,
+	  .not_seen = "waits by io_uring" },
+
+	{ OFFER("fork_cost", "fentry/kernel_clone", FN("kernel_clone", 1)) },
+	{ OFFER("fork_cost", "kprobe/kernel_clone", FN("kernel_clone", 1), KPROBES) },
+	{ OFFER("fork_cost", "tp/syscalls/sys_enter_clone", FN("perf_syscall_enter", -1)), TAXES },
+	{ OFFER("fork_cost", "tp_btf/sys_enter", TP("sys_enter", 2)), TAXES },
+
+	/* before it do_huge_pmd_wp_page() takes a struct by value, which fentry refuses */
+	{ OFFER("cow", "fentry/do_wp_page", FN("do_wp_page", 1), FN("do_huge_pmd_wp_page", 1)),
+	  .since = "5db4f15c4fd7, 5.14" },
+	{ OFFER("cow", "kprobe/do_wp_page", FN("do_wp_page", 1), KPROBES) },
+	{ OFFER("cow", "tp_btf/page_fault_user", TP("page_fault_user", 3),
+		TP("page_fault_kernel", 3), HELPER("BPF_FUNC_find_vma")),
+	  .since = "7c7e3d31e785, 5.17; x86 only",
+	  .not_seen = "most writes of the kernel itself to shared pages; huge pages of hugetlbfs" },
+	{ OFFER("cow", "tp_btf/page_fault_user (shared mappings count as reuses)",
+		TP("page_fault_user", 3), TP("page_fault_kernel", 3)),
+	  .since = "x86 only",
+	  .not_seen = "most writes of the kernel itself to shared pages; huge pages of hugetlbfs; "
+		      "a reuse apart from a first write to a shared mapping" },
 };
+/* clang-format on */
 
 const size_t hook_offer_count = sizeof(hook_offers) / sizeof(hook_offers[0]);
 

@@ -31,8 +31,9 @@ struct offer {
 		const char *name;
 		int args;
 	} needs[OFFER_NEEDS];
-	const char *since;    /* the commit that brought it, and its release; "": before 5.10 */
-	const char *not_seen; /* what is not seen, or how it is worse; "": nothing */
+	bool on_demand;	      /* attached only while syscall_hooks wants it */
+	const char *since;    /* the commit that brought it, and its release; NULL: before 5.10 */
+	const char *not_seen; /* what is not seen, NULL: nothing */
 };
 
 extern const struct offer hook_offers[];
