@@ -71,7 +71,7 @@ static __always_inline bool lt_in_execve(struct task_struct *task)
 
 	if (!bpf_core_field_exists(t->in_execve))
 		return false;
-	return BPF_CORE_READ_BITFIELD_PROBED(t, in_execve);
+	return BPF_CORE_READ_BITFIELD(t, in_execve);
 }
 
 /* CONFIG_SCHED_INFO is what makes a zombie's begin known to the iterator. */

@@ -36,16 +36,20 @@ static __always_inline struct lt_counters *lt_cpu_counters(void)
 	return bpf_map_lookup_elem(&lt_counters, &cpu);
 }
 
-static __always_inline void lt_count(__u32 kind, bool sent)
+static __always_inline void lt_count_lost(__u32 kind)
 {
 	struct lt_counters *c = lt_cpu_counters();
 
-	if (!c)
-		return;
-	if (sent)
-		__sync_fetch_and_add(&c->sent[kind], 1);
-	else
+	if (c)
 		__sync_fetch_and_add(&c->lost[kind], 1);
+}
+
+static __always_inline void lt_count_thread(void)
+{
+	struct lt_counters *c = lt_cpu_counters();
+
+	if (c)
+		__sync_fetch_and_add(&c->threads, 1);
 }
 
 /*
@@ -76,10 +80,9 @@ static __always_inline void *lt_reserve(__u32 kind, __u32 size)
 	void *record = bpf_ringbuf_reserve(&lt_ring, size, 0);
 
 	if (!record) {
-		lt_count(kind, false);
+		lt_count_lost(kind);
 		return NULL;
 	}
-	lt_count(kind, true);
 	lt_fill_hdr(record, kind, size);
 	return record;
 }
@@ -93,7 +96,8 @@ static __always_inline void lt_submit(void *record)
 static __always_inline void lt_output(struct lt_hdr *hdr, __u32 kind, __u32 size)
 {
 	lt_fill_hdr(hdr, kind, size);
-	lt_count(kind, bpf_ringbuf_output(&lt_ring, hdr, size, lt_wake_flags()) == 0);
+	if (bpf_ringbuf_output(&lt_ring, hdr, size, lt_wake_flags()))
+		lt_count_lost(kind);
 }
 
 static __always_inline void lt_no_id(struct lt_id *id)

@@ -359,9 +359,12 @@ struct lt_totals {
 	__u64 lost[LT_KERNEL_KINDS];
 };
 
-/* One per CPU, in an array that the daemon maps: no system call to look. */
+/*
+ * What no record tells. One per CPU, in an array that the daemon maps: no
+ * system call to look.
+ */
 struct lt_counters {
-	__u64 sent[LT_KERNEL_KINDS];
+	__u64 threads; /* born */
 	__u64 lost[LT_KERNEL_KINDS];
 } __attribute__((aligned(128)));
 

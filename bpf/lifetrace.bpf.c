@@ -17,6 +17,25 @@ struct {
 	__type(value, struct lt_waits);
 } lt_waits SEC(".maps");
 
+/*
+ * How many of the entries of lt_waits belong to pids with these low bits. Most
+ * processes never wait; here that is known for sixteen neighbours by one cache
+ * line, where each look into the hash is a miss of its own.
+ */
+#define LT_WAITERS 65536
+__u32 lt_waiters[LT_WAITERS];
+
+static __always_inline __u32 *waiters_like(__u32 tgid)
+{
+	return &lt_waiters[tgid % LT_WAITERS];
+}
+
+static __always_inline void forget_waits(__u32 tgid)
+{
+	if (*waiters_like(tgid) && !bpf_map_delete_elem(&lt_waits, &tgid))
+		__sync_fetch_and_add(waiters_like(tgid), (__u32)-1);
+}
+
 /* Room to build records that are too big for the stack; one user each. */
 #define LT_SCRATCH(name, record, text_bytes)                              \
 	struct {                                                          \
@@ -51,7 +70,7 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 	struct lt_fork *e;
 
 	if (clone_flags & CLONE_THREAD) {
-		lt_count(LT_THREAD, true);
+		lt_count_thread();
 		return 0;
 	}
 	if (!child->pid) /* an idle task of a CPU that comes up */
@@ -65,7 +84,7 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 	e->creator.start_ns = LT_READ(creator, group_leader, start_boottime);
 	e->creator_tid = LT_READ(creator, pid);
 	e->clone_flags = clone_flags & ~(__u64)CSIGNAL;
-	e->uid = bpf_get_current_uid_gid();
+	e->uid = lt_uid_of(child);
 	e->exit_signal = child->exit_signal;
 	e->ns_pid = lt_pid_at(child, lt_ns_level(child));
 	e->parent_level_pid = lt_pid_at(child, lt_ns_level(parent));
@@ -109,7 +128,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		return 0;
 	__builtin_memset(e->text + end, 0, LT_ALIGN);
 	lt_id_of(&e->id, task);
-	e->uid = bpf_get_current_uid_gid();
+	e->uid = lt_uid_of(task);
 	e->old_tid = old_pid;
 	e->exe_len = exe_len;
 	e->args_len = args_len;
@@ -150,7 +169,7 @@ static __always_inline bool is_subreaper(struct task_struct *task)
 {
 	struct signal_struct *signal = task->signal;
 
-	return BPF_CORE_READ_BITFIELD_PROBED(signal, is_child_subreaper) &&
+	return BPF_CORE_READ_BITFIELD(signal, is_child_subreaper) &&
 	       signal->live.counter > 0;
 }
 
@@ -158,7 +177,7 @@ static __always_inline bool has_subreaper(struct task_struct *task)
 {
 	struct signal_struct *signal = task->signal;
 
-	return BPF_CORE_READ_BITFIELD_PROBED(signal, has_child_subreaper);
+	return BPF_CORE_READ_BITFIELD(signal, has_child_subreaper);
 }
 
 static __always_inline void find_adopter(struct lt_id *id, struct task_struct *father)
@@ -239,7 +258,7 @@ static __always_inline void emit_exit(struct task_struct *task)
 		lt_no_id(&e->tracer);
 	e->exit_code = lt_exit_code(leader);
 	e->exit_signal = leader->exit_signal;
-	e->uid = bpf_get_current_uid_gid();
+	e->uid = lt_uid_of(task);
 	e->flags = exit_flags(leader);
 	lt_submit(e);
 }
@@ -256,8 +275,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	}
 	emit_exit(task);
-	if (bpf_map_lookup_elem(&lt_waits, &tgid)) /* most never waited */
-		bpf_map_delete_elem(&lt_waits, &tgid);
+	forget_waits(tgid);
 	return 0;
 }
 
@@ -383,6 +401,23 @@ static __always_inline void emit_stop(__u32 kind, struct lt_id id, __u32 signal,
 	lt_submit(e);
 }
 
+/* include/uapi/asm-generic/siginfo.h: _sigchld as 64-bit programs get it. */
+struct child_siginfo {
+	__s32 signo, error, code, reserved;
+	__u32 pid, uid;
+	__s32 status;
+};
+
+static __always_inline __u32 pid_seen_by(struct task_struct *leader, struct task_struct *receiver)
+{
+	__u32 level = lt_ns_level(receiver), nr = LT_READ(leader, pid);
+
+	if (level)
+		bpf_probe_read_kernel(&nr, sizeof(nr),
+				      lt_upid(LT_READ(leader, thread_pid), level));
+	return nr;
+}
+
 /*
  * Whose death, stop or continue a parent's signal tells of is said by si_pid,
  * in the receiver's namespace. Nearly always that is the current process; not
@@ -390,19 +425,17 @@ static __always_inline void emit_stop(__u32 kind, struct lt_id id, __u32 signal,
  * record says all of that), nor when a traced thread tells its tracer. A tracer
  * is also told when only the leader died, and of stops that stop no program.
  */
-static __always_inline void on_child_signal(int sig, struct kernel_siginfo *info,
-					    struct task_struct *receiver, int code, int result)
+static __always_inline void on_child_signal(int sig, const struct child_siginfo *info,
+					    struct task_struct *receiver, int result)
 {
 	struct task_struct *current = lt_current();
 	struct task_struct *leader = LT_READ(current, group_leader);
 	bool exiting = LT_READ(current, flags) & PF_EXITING;
-	__u32 level = lt_ns_level(receiver);
-	__u32 si_pid = BPF_CORE_READ(info, _sifields._sigchld._pid);
-	struct pid *pid = LT_READ(leader, thread_pid);
-	__u32 own_pid = 0;
+	int code = info->code;
+	__u32 si_pid = info->pid;
+	__u32 own_pid = pid_seen_by(leader, receiver);
 	struct lt_id id;
 
-	bpf_probe_read_kernel(&own_pid, sizeof(own_pid), lt_upid(pid, level));
 	if (si_pid == own_pid && code <= CLD_DUMPED && exiting) {
 		if ((sig == LT_READ(leader, exit_signal) || sig == SIGCHLD) &&
 		    !LT_READ(leader, signal, live.counter))
@@ -411,7 +444,7 @@ static __always_inline void on_child_signal(int sig, struct kernel_siginfo *info
 		if (!(LT_READ(leader, signal, flags) & SIGNAL_STOP_STOPPED))
 			return;
 		id_of_leader(&id, leader);
-		emit_stop(LT_STOP, id, BPF_CORE_READ(info, _sifields._sigchld._status),
+		emit_stop(LT_STOP, id, info->status,
 			  LT_STOP_SEEN);
 	} else if (code <= CLD_DUMPED && !exiting && sig == SIGCHLD) {
 		emit_untraced(si_pid, receiver, sig, result);
@@ -422,8 +455,8 @@ SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int sig, struct kernel_siginfo *info, struct task_struct *receiver,
 	     int group, int result)
 {
+	struct child_siginfo copy = {};
 	struct lt_id id;
-	int code;
 
 	if (sig == SIGCONT) {
 		/* prepare_signal() has just set it if the process was stopped */
@@ -433,10 +466,10 @@ int BPF_PROG(on_signal, int sig, struct kernel_siginfo *info, struct task_struct
 		}
 		return 0;
 	}
-	/* info can be one of the kernel's special values 0 and 1: reads as 0 */
-	code = BPF_CORE_READ(info, si_code);
-	if (code >= CLD_EXITED && code <= CLD_STOPPED)
-		on_child_signal(sig, info, receiver, code, result);
+	/* info can be one of the kernel's special values 0 and 1: stays 0 */
+	bpf_probe_read_kernel(&copy, sizeof(copy), info);
+	if (copy.code >= CLD_EXITED && copy.code <= CLD_STOPPED)
+		on_child_signal(sig, &copy, receiver, result);
 	return 0;
 }
 
@@ -611,7 +644,9 @@ static __always_inline struct lt_waits *own_waits(__u32 tgid, __u64 start_ns)
 	struct lt_waits fresh = { .start_ns = start_ns };
 
 	if (bpf_map_update_elem(&lt_waits, &tgid, &fresh, BPF_ANY))
-		lt_count(LT_WAIT, false);
+		lt_count_lost(LT_WAIT);
+	else if (!w)
+		__sync_fetch_and_add(waiters_like(tgid), 1);
 	return bpf_map_lookup_elem(&lt_waits, &tgid);
 }
 
@@ -734,7 +769,7 @@ int on_scan(struct bpf_iter__task *ctx)
 	e->forked_ns = task->start_boottime;
 	if (e->state == LT_ZOMBIE)
 		e->zombie_ns = scan_zombie_ns(task, now_ns);
-	e->uid = task->cred->uid.val;
+	e->uid = lt_uid_of(task);
 	e->ns_pid = lt_pid_at(task, lt_ns_level(task));
 	e->exit_code = lt_exit_code(task);
 	e->exit_signal = task->exit_signal;

@@ -118,9 +118,19 @@ static __always_inline void lt_cgroup_of(struct lt_cgroup_id *id, struct task_st
 	id->hierarchy = cgroup->root->hierarchy_id;
 }
 
+static __always_inline __u32 lt_uid_of(struct task_struct *task)
+{
+	return task->cred->uid.val;
+}
+
+/* Two loads; the helper that copies bytes costs more than all else of a record. */
 static __always_inline void lt_comm_of(char comm[LT_COMM_LEN], struct task_struct *task)
 {
-	bpf_probe_read_kernel(comm, LT_COMM_LEN, task->comm);
+	const __u64 *from = (const __u64 *)task->comm;
+	__u64 *to = (__u64 *)comm;
+
+	to[0] = from[0];
+	to[1] = from[1];
 }
 
 /* kernel/exit.c, wait_task_zombie(): the status that wait reports. */

@@ -30,6 +30,7 @@ struct kernel {
 	record_fn fn; /* of the drain under way */
 	void *user;
 	size_t drained, budget;
+	__u64 received[LT_KERNEL_KINDS];
 };
 
 /* ---- what libbpf says, kept in case loading fails ---- */
@@ -150,7 +151,10 @@ static int map_counters(struct kernel *kernel)
 static int on_ring_record(void *context, void *record, size_t len)
 {
 	struct kernel *kernel = context;
+	const struct lt_hdr *hdr = record;
 
+	if (len >= sizeof(*hdr) && hdr->kind < LT_KERNEL_KINDS)
+		kernel->received[hdr->kind]++;
 	kernel->fn(kernel->user, record, len);
 	/* the position is past this record already: stopping here loses nothing */
 	return ++kernel->drained >= kernel->budget ? -EAGAIN : 0;
@@ -395,12 +399,14 @@ void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 		   __u64 lost[LT_KERNEL_KINDS])
 {
 	for (int kind = 0; kind < LT_KERNEL_KINDS; kind++) {
-		sent[kind] = lost[kind] = 0;
+		sent[kind] = kernel->received[kind];
+		lost[kind] = 0;
 		for (int cpu = 0; cpu < kernel->cpus; cpu++) {
-			sent[kind] += kernel->counters[cpu].sent[kind];
 			lost[kind] += kernel->counters[cpu].lost[kind];
 		}
 	}
+	for (int cpu = 0; cpu < kernel->cpus; cpu++)
+		sent[LT_THREAD] += kernel->counters[cpu].threads;
 	add_misses(kernel, lost);
 }
 
