@@ -169,8 +169,7 @@ static __always_inline bool is_subreaper(struct task_struct *task)
 {
 	struct signal_struct *signal = task->signal;
 
-	return BPF_CORE_READ_BITFIELD(signal, is_child_subreaper) &&
-	       signal->live.counter > 0;
+	return BPF_CORE_READ_BITFIELD(signal, is_child_subreaper) && signal->live.counter > 0;
 }
 
 static __always_inline bool has_subreaper(struct task_struct *task)
@@ -413,8 +412,7 @@ static __always_inline __u32 pid_seen_by(struct task_struct *leader, struct task
 	__u32 level = lt_ns_level(receiver), nr = LT_READ(leader, pid);
 
 	if (level)
-		bpf_probe_read_kernel(&nr, sizeof(nr),
-				      lt_upid(LT_READ(leader, thread_pid), level));
+		bpf_probe_read_kernel(&nr, sizeof(nr), lt_upid(LT_READ(leader, thread_pid), level));
 	return nr;
 }
 
@@ -444,8 +442,7 @@ static __always_inline void on_child_signal(int sig, const struct child_siginfo 
 		if (!(LT_READ(leader, signal, flags) & SIGNAL_STOP_STOPPED))
 			return;
 		id_of_leader(&id, leader);
-		emit_stop(LT_STOP, id, info->status,
-			  LT_STOP_SEEN);
+		emit_stop(LT_STOP, id, info->status, LT_STOP_SEEN);
 	} else if (code <= CLD_DUMPED && !exiting && sig == SIGCHLD) {
 		emit_untraced(si_pid, receiver, sig, result);
 	}

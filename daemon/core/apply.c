@@ -165,7 +165,9 @@ static bool life_step(struct core *core, struct life *life, enum step step, uint
 	life_set_state(core, life, to);
 	if (from < LT_EXITING && to >= LT_EXITING)
 		enter_death(core, life, time_ns, record);
-	if (to == LT_ZOMBIE)
+	if (to == LT_EXITING)
+		queue_put(core, life, QUEUE_EXITING);
+	else if (to == LT_ZOMBIE)
 		enter_zombie(core, life, time_ns, record);
 	else if (to == LT_REAPED)
 		enter_reaped(core, life, time_ns, record);
@@ -243,7 +245,7 @@ static void set_first_parent(struct core *core, struct life *life, struct lt_id 
 
 static void apply_fork(struct core *core, const struct lt_fork *e)
 {
-	struct life *life = life_find(core, e->child), *creator;
+	struct life *life = life_find(core, e->child), *creator, *older;
 	bool late = life != NULL;
 	struct kin *kin;
 
@@ -253,7 +255,8 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 		return;
 	core->totals.forks++;
 	/* a pid is given away only when its last owner is gone */
-	for (struct life *older = life->older; older; older = older->older)
+	for (older = life_older(life); older && older->state != LT_REAPED;
+	     older = life_older(older))
 		let_go(core, older, LT_REAP_LOOK, &e->hdr);
 	life->flags |= LT_LIFE_FORK_SEEN;
 	life->flags &= ~(uint32_t)LT_LIFE_INFERRED;
@@ -338,7 +341,7 @@ static void adopt_children(struct core *core, struct life *father, struct lt_id 
 			   uint64_t time_ns)
 {
 	size_t count = (size_t)father->alive + father->zombies, kept = 0;
-	struct life **children = malloc((count + 1) * sizeof(struct life *)), *child;
+	struct life **children = count ? malloc(count * sizeof(struct life *)) : NULL, *child;
 
 	if (!children)
 		return;
@@ -743,6 +746,8 @@ static void apply_life(struct core *core, const struct lt_life *e)
 	} else if (e->state == LT_REAPED) {
 		life_leave_parent(life);
 		queue_put(core, life, QUEUE_REAPED);
+	} else if (e->state == LT_EXITING) {
+		queue_put(core, life, QUEUE_EXITING);
 	}
 }
 

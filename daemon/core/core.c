@@ -17,6 +17,10 @@ struct core *core_new(core_change_fn on_change, void *user)
 
 	if (!core)
 		return NULL;
+	if (!table_init(core)) {
+		free(core);
+		return NULL;
+	}
 	core->on_change = on_change;
 	core->user = user;
 	policy_init(&core->policy);
@@ -27,8 +31,7 @@ void core_free(struct core *core)
 {
 	if (!core)
 		return;
-	while (core->lives)
-		life_free(core, core->lives);
+	table_deinit(core);
 	cgroups_free(core);
 	policy_deinit(&core->policy);
 	for (int i = 0; i < HOOKS_MAX; i++) {
@@ -100,8 +103,8 @@ void core_each_dying(const struct core *core, core_id_fn fn, void *user)
 {
 	const struct life *life;
 
-	EACH_LIFE(core, life)
-		if (life->state == LT_EXITING || life->state == LT_ZOMBIE)
+	for (int queue = QUEUE_EXITING; queue <= QUEUE_AGED; queue++)
+		DL_FOREACH(core->queues[queue], life)
 			fn(user, life->id);
 }
 

@@ -3,9 +3,8 @@
  * A life and the table that holds it. Internal to the core; the views read it.
  *
  * A life owns its rare parts (kin, death, waits, leak) and shares its program
- * and cgroup with others. It hangs in up to three places: the table (by id),
- * its parent's children, and one queue (zombies by age, or the reaped). Lives
- * of one pid are a chain: at most one of them can be unreaped in the kernel.
+ * and cgroup with others. It hangs in up to three places: the table (by pid),
+ * its parent's children, and one queue (the dying, zombies by age, the reaped).
  */
 #ifndef LT_LIFE_H
 #define LT_LIFE_H
@@ -16,19 +15,6 @@
 #include "core.h"
 
 #define HASH_NONFATAL_OOM 1
-/*
- * Keys begin with a pid or a kernfs id: small, distinct numbers, which one
- * multiplication spreads well (Knuth 6.4); short chains, as each step down one
- * is a cache miss.
- */
-#define HASH_FUNCTION(key, len, hash)                                         \
-	do {                                                                  \
-		uint64_t number_;                                             \
-		memcpy(&number_, (key), sizeof(number_));                     \
-		(void)(len);                                                  \
-		(hash) = (unsigned)((number_ * 0x9e3779b97f4a7c15ULL) >> 32); \
-	} while (0)
-#define HASH_BKT_CAPACITY_THRESH 3
 #include <uthash.h>
 #include <utlist.h>
 
@@ -80,20 +66,28 @@ struct leak {
 };
 
 /*
- * The queues. A zombie goes from YOUNG to FLAGGED to AGED as it passes
+ * The queues: of EXITING to AGED is who is dying. A zombie goes from YOUNG to FLAGGED to AGED as it passes
  * zombie_age and leak_age; both are constants, so each queue is in order of
  * begin and only its head can be due.
  */
-enum queue { QUEUE_NONE, QUEUE_YOUNG, QUEUE_FLAGGED, QUEUE_AGED, QUEUE_REAPED, QUEUES };
+enum queue {
+	QUEUE_NONE,
+	QUEUE_EXITING,
+	QUEUE_YOUNG,
+	QUEUE_FLAGGED,
+	QUEUE_AGED,
+	QUEUE_REAPED,
+	QUEUES
+};
 
 struct life {
 	struct lt_id id;
+	struct life *next_in_bucket, **place; /* what points here */
 	struct lt_id parent_id;
 	struct life *parent; /* NULL: nobody, unknown, or this one is reaped */
 	struct life *children;
 	struct life *sibling_prev, *sibling_next;
 	struct life *prev, *next; /* in its queue */
-	struct life *older;	  /* of the same pid */
 	struct program *program;
 	struct cgroup_info *cgroup;
 	struct kin *kin;
@@ -113,7 +107,6 @@ struct life {
 	uint8_t reap_source;
 	uint8_t exit_signal;
 	char comm[LT_COMM_LEN];
-	UT_hash_handle hh;
 };
 
 struct hook_info {
@@ -137,7 +130,14 @@ struct policy {
 };
 
 struct core {
-	struct life *lives; /* by pid, the newest first */
+	/*
+	 * The table: chains of lives by the low bits of their pids, which the
+	 * kernel gives out one after the other: neighbours in time are neighbours
+	 * in memory. In a chain, lives of one pid go from the newest to the
+	 * oldest; at most one of them can be unreaped in the kernel.
+	 */
+	struct life **buckets;
+	size_t bucket_count; /* a power of two */
 	size_t life_count;
 	struct cgroup_info *cgroups;
 	struct life *queues[QUEUES];
@@ -157,15 +157,21 @@ struct core {
 	void *user;
 };
 
-#define EACH_LIFE(core, life)                                                   \
-	for (struct life *head_ = (core)->lives; head_; head_ = head_->hh.next) \
-		for ((life) = head_; (life); (life) = (life)->older)
+#define EACH_LIFE(core, life)                                               \
+	for (size_t bucket_ = 0; bucket_ < (core)->bucket_count; bucket_++) \
+		for ((life) = (core)->buckets[bucket_]; (life); (life) = (life)->next_in_bucket)
 
 /* table.c: making, finding, linking, freeing. All memory is accounted there. */
 void *core_alloc(struct core *core, size_t size);
 void core_release(struct core *core, void *memory, size_t size);
 
+/* Makes the empty table; false without memory. */
+bool table_init(struct core *core);
+void table_deinit(struct core *core);
+
 struct life *life_find(const struct core *core, struct lt_id id);
+/* The life that had the same pid before, or NULL. */
+struct life *life_older(const struct life *life);
 /* A new, unlinked life; NULL when the memory cap allows no more (counted). */
 struct life *life_new(struct core *core, struct lt_id id);
 /* The life, made up if it is unknown: running, inferred. NULL for pid 0 or no room. */

@@ -32,7 +32,7 @@ void queue_put(struct core *core, struct life *life, enum queue queue)
 {
 	queue_remove(core, life);
 	life->queue = (uint8_t)queue;
-	if (queue == QUEUE_REAPED)
+	if (queue == QUEUE_REAPED || queue == QUEUE_EXITING)
 		DL_APPEND(core->queues[queue], life);
 	else
 		insert_by_begin(&core->queues[queue], life);

@@ -21,61 +21,93 @@ void core_release(struct core *core, void *memory, size_t size)
 	free(memory);
 }
 
-static struct life *find_newest(const struct core *core, uint64_t pid)
-{
-	struct life *life;
+#define BUCKETS_MIN 1024
 
-	HASH_FIND(hh, core->lives, &pid, sizeof(pid), life);
-	return life;
+bool table_init(struct core *core)
+{
+	core->bucket_count = BUCKETS_MIN;
+	core->buckets = core_alloc(core, BUCKETS_MIN * sizeof(*core->buckets));
+	return core->buckets;
+}
+
+void table_deinit(struct core *core)
+{
+	for (size_t i = 0; i < core->bucket_count; i++)
+		while (core->buckets[i])
+			life_free(core, core->buckets[i]);
+	core_release(core, core->buckets, core->bucket_count * sizeof(*core->buckets));
+}
+
+/* Where a life of that id hangs, or would: before older ones of its pid. */
+static struct life **find_place(const struct core *core, struct lt_id id)
+{
+	struct life **place = &core->buckets[id.pid & (core->bucket_count - 1)];
+
+	while (*place && ((*place)->id.pid != id.pid || (*place)->id.start_ns > id.start_ns))
+		place = &(*place)->next_in_bucket;
+	return place;
 }
 
 struct life *life_find(const struct core *core, struct lt_id id)
 {
-	struct life *life = find_newest(core, id.pid);
+	struct life *life = *find_place(core, id);
 
-	while (life && life->id.start_ns != id.start_ns)
-		life = life->older;
-	return life;
+	return life && life->id.start_ns == id.start_ns ? life : NULL;
 }
 
-static bool index_newest(struct core *core, struct life *life)
+struct life *life_older(const struct life *life)
 {
-	life->hh.tbl = NULL;
-	HASH_ADD(hh, core->lives, id.pid, sizeof(life->id.pid), life);
-	return life->hh.tbl;
+	struct life *older = life->next_in_bucket;
+
+	while (older && older->id.pid != life->id.pid)
+		older = older->next_in_bucket;
+	return older;
 }
 
-/* Makes it the newest of its pid. False: no memory for the index. */
-static bool index_add(struct core *core, struct life *life)
+static void hang(struct core *core, struct life *life)
 {
-	struct life *newest = find_newest(core, life->id.pid);
+	struct life *next;
 
-	if (newest)
-		HASH_DEL(core->lives, newest);
-	life->older = newest;
-	if (index_newest(core, life)) {
-		core->life_count++;
-		return true;
+	life->place = find_place(core, life->id);
+	next = life->next_in_bucket = *life->place;
+	*life->place = life;
+	if (next)
+		next->place = &life->next_in_bucket;
+}
+
+/* Without memory for it the chains get longer, no more. */
+static void grow(struct core *core)
+{
+	struct life **old = core->buckets, *life;
+	size_t old_count = core->bucket_count, size = old_count * sizeof(*old);
+	struct life **buckets = core_alloc(core, size * 2);
+
+	if (!buckets)
+		return;
+	core->buckets = buckets;
+	core->bucket_count = old_count * 2;
+	for (size_t i = 0; i < old_count; i++) {
+		while ((life = old[i])) {
+			old[i] = life->next_in_bucket;
+			hang(core, life);
+		}
 	}
-	if (newest) /* its place has just become free: this takes no memory */
-		index_newest(core, newest);
-	return false;
+	core_release(core, old, size);
+}
+
+static void index_add(struct core *core, struct life *life)
+{
+	if (++core->life_count > core->bucket_count)
+		grow(core);
+	hang(core, life);
 }
 
 static void index_remove(struct core *core, struct life *life)
 {
-	struct life *newer = find_newest(core, life->id.pid);
-
+	*life->place = life->next_in_bucket;
+	if (life->next_in_bucket)
+		life->next_in_bucket->place = life->place;
 	core->life_count--;
-	if (newer == life) {
-		HASH_DEL(core->lives, life);
-		if (life->older)
-			index_newest(core, life->older);
-		return;
-	}
-	while (newer->older != life)
-		newer = newer->older;
-	newer->older = life->older;
 }
 
 /* The oldest reaped go first; the living and zombies never. */
@@ -100,16 +132,11 @@ struct life *life_new(struct core *core, struct lt_id id)
 	if (life) {
 		life->id = id;
 		life->state = LT_RUNNING;
-		if (!index_add(core, life)) {
-			core_release(core, life, sizeof(*life));
-			life = NULL;
-		}
-	}
-	if (!life) {
+		index_add(core, life);
+		core->totals.processes++;
+	} else {
 		core->totals.refused++;
-		return NULL;
 	}
-	core->totals.processes++;
 	return life;
 }
 
