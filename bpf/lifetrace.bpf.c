@@ -19,21 +19,30 @@ struct {
 
 /*
  * How many of the entries of lt_waits belong to pids with these low bits. Most
- * processes never wait; here that is known for sixteen neighbours by one cache
- * line, where each look into the hash is a miss of its own.
+ * processes never wait; here eight that were born one after the other share a
+ * cache line, where each look into the hash is a miss of its own.
  */
-#define LT_WAITERS 65536
-__u32 lt_waiters[LT_WAITERS];
+#define LT_WAITERS 32768
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LT_WAITERS);
+	__type(key, __u32); /* tgid % LT_WAITERS */
+	__type(value, __u64);
+} lt_waiters SEC(".maps");
 
-static __always_inline __u32 *waiters_like(__u32 tgid)
+static __always_inline __u64 *waiters_like(__u32 tgid)
 {
-	return &lt_waiters[tgid % LT_WAITERS];
+	__u32 key = tgid % LT_WAITERS;
+
+	return bpf_map_lookup_elem(&lt_waiters, &key);
 }
 
 static __always_inline void forget_waits(__u32 tgid)
 {
-	if (*waiters_like(tgid) && !bpf_map_delete_elem(&lt_waits, &tgid))
-		__sync_fetch_and_add(waiters_like(tgid), (__u32)-1);
+	__u64 *waiters = waiters_like(tgid);
+
+	if (waiters && *waiters && !bpf_map_delete_elem(&lt_waits, &tgid))
+		__sync_fetch_and_add(waiters, (__u64)-1);
 }
 
 /* Room to build records that are too big for the stack; one user each. */
@@ -600,6 +609,7 @@ static __always_inline void decode_wait(struct wait_call *c, struct task_struct 
 	}
 }
 
+#define EEXIST 17   /* include/uapi/asm-generic/errno-base.h */
 #define WNOHANG 0x1 /* include/uapi/linux/wait.h */
 #define WNOWAIT 0x01000000
 #define __WALL 0x40000000
@@ -631,19 +641,27 @@ static __always_inline void count_wait(struct lt_waits *w, const struct wait_cal
 	w->last_which = c->which;
 }
 
-/* The caller's counters, made at its first call; a pid's former owner's are cleared. */
+/* Counters at 0 in place of those of the pid's former owner, if it left some. */
+static __always_inline void make_waits(__u32 tgid, __u64 start_ns, bool left)
+{
+	struct lt_waits fresh = { .start_ns = start_ns };
+	long err = bpf_map_update_elem(&lt_waits, &tgid, &fresh, left ? BPF_EXIST : BPF_NOEXIST);
+	__u64 *waiters = waiters_like(tgid);
+
+	if (err && err != -EEXIST) /* another thread was first */
+		lt_count_lost(LT_WAIT);
+	else if (!err && !left && waiters)
+		__sync_fetch_and_add(waiters, 1);
+}
+
+/* The caller's counters, made at its first call. */
 static __always_inline struct lt_waits *own_waits(__u32 tgid, __u64 start_ns)
 {
 	struct lt_waits *w = bpf_map_lookup_elem(&lt_waits, &tgid);
 
 	if (w && w->start_ns == start_ns)
 		return w;
-	struct lt_waits fresh = { .start_ns = start_ns };
-
-	if (bpf_map_update_elem(&lt_waits, &tgid, &fresh, BPF_ANY))
-		lt_count_lost(LT_WAIT);
-	else if (!w)
-		__sync_fetch_and_add(waiters_like(tgid), 1);
+	make_waits(tgid, start_ns, w);
 	return bpf_map_lookup_elem(&lt_waits, &tgid);
 }
 

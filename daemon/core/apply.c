@@ -327,15 +327,6 @@ static void set_status(struct life *life, int32_t exit_code)
 	life->flags |= LT_LIFE_HAS_STATUS;
 }
 
-static int order_by_id(const void *a, const void *b)
-{
-	const struct life *x = *(struct life *const *)a, *y = *(struct life *const *)b;
-
-	if (x->id.start_ns != y->id.start_ns)
-		return x->id.start_ns < y->id.start_ns ? -1 : 1;
-	return x->id.pid < y->id.pid ? -1 : x->id.pid > y->id.pid;
-}
-
 /* In order of birth: what is told must not depend on how the table came to be. */
 static void adopt_children(struct core *core, struct life *father, struct lt_id adopter,
 			   uint64_t time_ns)
@@ -348,7 +339,7 @@ static void adopt_children(struct core *core, struct life *father, struct lt_id 
 	DL_FOREACH2(father->children, child, sibling_next)
 		if (kept < count)
 			children[kept++] = child;
-	qsort(children, kept, sizeof(struct life *), order_by_id);
+	qsort(children, kept, sizeof(struct life *), life_order);
 	for (size_t i = 0; i < kept; i++)
 		reparent(core, children[i], adopter, time_ns);
 	free(children);
@@ -643,7 +634,7 @@ static void apply_sweep(struct core *core, const struct lt_pass *e)
 	EACH_LIFE(core, life)
 		if (life->seen_state || life_is_unseen(core, life))
 			lives[kept++] = life;
-	qsort(lives, kept, sizeof(struct life *), order_by_id);
+	qsort(lives, kept, sizeof(struct life *), life_order);
 	for (size_t i = 0; i < kept; i++) {
 		if (lives[i]->seen_state)
 			sweep_seen(core, lives[i], e);

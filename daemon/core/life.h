@@ -172,6 +172,8 @@ void table_deinit(struct core *core);
 struct life *life_find(const struct core *core, struct lt_id id);
 /* The life that had the same pid before, or NULL. */
 struct life *life_older(const struct life *life);
+/* For qsort() of pointers to lives: in order of birth, as the table has no order to show. */
+int life_order(const void *a, const void *b);
 /* A new, unlinked life; NULL when the memory cap allows no more (counted). */
 struct life *life_new(struct core *core, struct lt_id id);
 /* The life, made up if it is unknown: running, inferred. NULL for pid 0 or no room. */

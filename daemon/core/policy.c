@@ -389,16 +389,22 @@ static void restage_all(struct core *core)
 
 static void reconsider_leaks(struct core *core)
 {
-	struct life *life;
+	struct life **parents = malloc((core->life_count + 1) * sizeof(struct life *)), *life;
+	size_t count = 0;
 
-	EACH_LIFE(core, life) {
-		if (!life->leak)
-			continue;
-		if (is_ignored(core, life))
-			leak_close(core, life->leak, "ignored");
-		leak_evaluate(core, life->leak);
-		leak_drop_if_idle(core, life->leak);
+	if (!parents)
+		return;
+	EACH_LIFE(core, life)
+		if (life->leak)
+			parents[count++] = life;
+	qsort(parents, count, sizeof(struct life *), life_order);
+	for (size_t i = 0; i < count; i++) {
+		if (is_ignored(core, parents[i]))
+			leak_close(core, parents[i]->leak, "ignored");
+		leak_evaluate(core, parents[i]->leak);
+		leak_drop_if_idle(core, parents[i]->leak);
 	}
+	free(parents);
 }
 
 void policy_apply(struct core *core, const struct lt_policy *record)

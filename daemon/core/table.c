@@ -64,6 +64,15 @@ struct life *life_older(const struct life *life)
 	return older;
 }
 
+int life_order(const void *a, const void *b)
+{
+	const struct life *x = *(struct life *const *)a, *y = *(struct life *const *)b;
+
+	if (x->id.start_ns != y->id.start_ns)
+		return x->id.start_ns < y->id.start_ns ? -1 : 1;
+	return x->id.pid < y->id.pid ? -1 : x->id.pid > y->id.pid;
+}
+
 static void hang(struct core *core, struct life *life)
 {
 	struct life *next;

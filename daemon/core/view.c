@@ -337,16 +337,6 @@ static void rows_add(struct rows *rows, const struct life *life)
 	rows->lives[rows->count++] = life;
 }
 
-static int by_birth(const void *a, const void *b)
-{
-	const struct life *x = *(const struct life *const *)a;
-	const struct life *y = *(const struct life *const *)b;
-
-	if (x->id.start_ns != y->id.start_ns)
-		return x->id.start_ns < y->id.start_ns ? -1 : 1;
-	return x->id.pid < y->id.pid ? -1 : x->id.pid > y->id.pid;
-}
-
 static int by_begin(const void *a, const void *b)
 {
 	const struct life *x = *(const struct life *const *)a;
@@ -354,7 +344,7 @@ static int by_begin(const void *a, const void *b)
 
 	if (x->zombie_ns != y->zombie_ns)
 		return x->zombie_ns < y->zombie_ns ? -1 : 1;
-	return by_birth(a, b);
+	return life_order(a, b);
 }
 
 json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
@@ -392,7 +382,7 @@ json_t *view_processes(const struct core *core, uint64_t now_ns, const struct fi
 		    since(now_ns, life->id.start_ns) >= filter->older_ns)
 			rows_add(&rows, life);
 	if (rows.count)
-		qsort(rows.lives, rows.count, sizeof(rows.lives[0]), by_birth);
+		qsort(rows.lives, rows.count, sizeof(rows.lives[0]), life_order);
 	for (size_t i = 0; rows.lives && i < rows.count; i++)
 		json_array_append_new(array, view_life(core, rows.lives[i], viewer));
 	free(rows.lives);

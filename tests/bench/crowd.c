@@ -66,8 +66,9 @@ int main(int argc, char **argv)
 		fputs("usage: crowd N\n", stderr);
 		return 2;
 	}
-	while (!count)
-		pause();
+	if (!count)
+		for (;;)
+			pause();
 	make_crowd(pids, count);
 	puts("ready");
 	fflush(stdout);
