@@ -72,6 +72,12 @@ struct server {
 
 /* ---- running the library on our loop ---- */
 
+static void run_soon(struct server *server)
+{
+	sd_event_source_set_enabled(server->soon, SD_EVENT_ONESHOT);
+}
+
+/* What is to run soon stays so: a stream can have been woken within the step that was just done. */
 static void plan_timeout(struct server *server)
 {
 	MHD_UNSIGNED_LONG_LONG ms = 1;
@@ -79,7 +85,8 @@ static void plan_timeout(struct server *server)
 
 	if (MHD_get_timeout(server->http, &ms) != MHD_YES || !ms) {
 		sd_event_source_set_enabled(server->timer, SD_EVENT_OFF);
-		sd_event_source_set_enabled(server->soon, ms ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+		if (!ms)
+			run_soon(server);
 		return;
 	}
 	sd_event_now(server->event, CLOCK_MONOTONIC, &now);
@@ -121,11 +128,6 @@ static int on_soon(sd_event_source *source, void *user)
 	(void)source;
 	run(user);
 	return 0;
-}
-
-static void run_soon(struct server *server)
-{
-	sd_event_source_set_enabled(server->soon, SD_EVENT_ONESHOT);
 }
 
 /* ---- clients ---- */
