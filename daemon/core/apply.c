@@ -731,7 +731,10 @@ static void apply_life(struct core *core, const struct lt_life *e)
 		life_set_program(core, life, e->text, e->exe_len, e->args_len, e->flags);
 	if (e->waits.calls)
 		life_set_waits(core, life, &e->waits);
-	policy_restore_leak(core, life, e->leak_since_ns, e->leak_shrunk_ns);
+	if (e->state < LT_EXITING)
+		policy_restore_leak(core, life, e->leak_since_ns, e->leak_shrunk_ns);
+	else
+		policy_parent_exited(core, life);
 	if (e->state == LT_ZOMBIE) {
 		restore_zombie(core, life, e);
 	} else if (e->state == LT_REAPED) {

@@ -113,7 +113,7 @@ void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void
 	const struct life *life;
 
 	DL_FOREACH(core->queues[QUEUE_YOUNG], life) {
-		if (life->zombie_ns + core->policy.zombie_age_ns > now_ns)
+		if (ns_after(life->zombie_ns, core->policy.zombie_age_ns) > now_ns)
 			break;
 		fn(user, life->id);
 	}

@@ -205,6 +205,12 @@ static inline bool life_is_unseen(const struct core *core, const struct life *li
 	       born_ns < core->pass_begin_ns;
 }
 
+/* An age may be as long as somebody likes, and then it is for ever. */
+static inline uint64_t ns_after(uint64_t ns, uint64_t age_ns)
+{
+	return age_ns < UINT64_MAX - ns ? ns + age_ns : UINT64_MAX;
+}
+
 static inline bool id_is(struct lt_id a, struct lt_id b)
 {
 	return a.pid == b.pid && a.start_ns == b.start_ns;

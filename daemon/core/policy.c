@@ -231,7 +231,7 @@ void policy_restore_zombie(struct core *core, struct life *life, uint64_t flagge
 		death->flagged_ns = flagged_ns;
 	if (!flagged_ns)
 		restage(core, life, QUEUE_YOUNG);
-	else if (life->zombie_ns + core->policy.leak_age_ns > core->now_ns)
+	else if (ns_after(life->zombie_ns, core->policy.leak_age_ns) > core->now_ns)
 		restage(core, life, QUEUE_FLAGGED);
 	else
 		restage(core, life, QUEUE_AGED);
@@ -264,7 +264,7 @@ static void expire_reaped(struct core *core)
 	struct life *oldest;
 
 	while ((oldest = core->queues[QUEUE_REAPED]) &&
-	       oldest->reaped_ns + core->policy.reaped_keep_ns < core->now_ns)
+	       ns_after(oldest->reaped_ns, core->policy.reaped_keep_ns) < core->now_ns)
 		life_free(core, oldest);
 }
 
@@ -285,13 +285,16 @@ static struct due next_due(const struct core *core)
 	struct due due = { .ns = UINT64_MAX };
 
 	if (core->queues[QUEUE_YOUNG])
-		consider(&due, core->queues[QUEUE_YOUNG]->zombie_ns + policy->zombie_age_ns,
+		consider(&due,
+			 ns_after(core->queues[QUEUE_YOUNG]->zombie_ns, policy->zombie_age_ns),
 			 DUE_FLAG);
 	if (core->queues[QUEUE_FLAGGED])
-		consider(&due, core->queues[QUEUE_FLAGGED]->zombie_ns + policy->leak_age_ns,
+		consider(&due,
+			 ns_after(core->queues[QUEUE_FLAGGED]->zombie_ns, policy->leak_age_ns),
 			 DUE_AGE);
 	if (core->settling)
-		consider(&due, core->settling->shrunk_ns + policy->leak_settle_ns, DUE_CLOSE);
+		consider(&due, ns_after(core->settling->shrunk_ns, policy->leak_settle_ns),
+			 DUE_CLOSE);
 	return due;
 }
 
@@ -312,7 +315,7 @@ void policy_advance(struct core *core, uint64_t now_ns)
 {
 	struct due due;
 
-	while ((due = next_due(core)).ns <= now_ns) {
+	while ((due = next_due(core)).what != DUE_NOTHING && due.ns <= now_ns) {
 		if (due.ns > core->now_ns)
 			core->now_ns = due.ns;
 		if (due.what == DUE_FLAG)
@@ -376,10 +379,10 @@ static void restage_all(struct core *core)
 	struct life *life, *next;
 
 	DL_FOREACH_SAFE(core->queues[QUEUE_AGED], life, next)
-		if (life->zombie_ns + policy->leak_age_ns > core->now_ns)
+		if (ns_after(life->zombie_ns, policy->leak_age_ns) > core->now_ns)
 			restage(core, life, QUEUE_FLAGGED);
 	DL_FOREACH_SAFE(core->queues[QUEUE_FLAGGED], life, next) {
-		if (life->zombie_ns + policy->zombie_age_ns <= core->now_ns)
+		if (ns_after(life->zombie_ns, policy->zombie_age_ns) <= core->now_ns)
 			continue;
 		if (life->death)
 			life->death->flagged_ns = 0;

@@ -351,6 +351,63 @@ Test(records, of_random_bytes_break_nothing)
 	bench_free(bench);
 }
 
+/* A record may say that it is the last nanosecond that there is. */
+Test(records, of_the_end_of_time_make_nothing_due)
+{
+	struct lt_hdr tick = { .size = sizeof(tick), .kind = LT_TICK, .time_ns = UINT64_MAX };
+	struct bench *bench = with_parent();
+
+	feed(bench, &tick);
+	cr_assert_eq(core_next_due_ns(bench->core), UINT64_MAX);
+	bench_free(bench);
+}
+
+/* Longer than the clock can tell: for ever, not at once. */
+Test(zombies, are_never_flagged_at_an_endless_age)
+{
+	struct bench *bench = with_parent();
+
+	feed_policy(bench, 1000, UINT64_MAX / MS(1), 5, 1, 1, "");
+	feed_fork(bench, 2000, 10, 5);
+	feed_exit(bench, 3000, 10, 5, 0, 1, 0);
+	feed_notify(bench, 3000, 10, 5, 0, 0);
+	feed_tick(bench, 4000000);
+	cr_assert_eq(core_totals(bench->core).zombies, 1);
+	cr_assert_eq(core_totals(bench->core).flagged, 0);
+	bench_free(bench);
+}
+
+static void feed_leaking_life(struct bench *bench, uint64_t ms, uint64_t pid, enum lt_state state,
+			      uint64_t leak_ms)
+{
+	struct lt_life e = { .hdr = { .size = sizeof(e), .kind = LT_LIFE, .time_ns = MS(ms) },
+			     .id = id_of(pid),
+			     .leak_since_ns = MS(leak_ms),
+			     .leak_shrunk_ns = MS(leak_ms),
+			     .reaped_ns = state == LT_REAPED ? MS(ms) : 0,
+			     .state = (uint8_t)state };
+
+	feed(bench, &e);
+}
+
+/* Nothing is left of a leak when its parent is forgotten, whatever another table said of it. */
+Test(records, of_lives_that_are_over_open_no_leak)
+{
+	struct bench *bench = bench_new();
+
+	feed_policy(bench, 1000, 1000, 5, 1000, 100000000, "");
+	feed_leaking_life(bench, 2000, 10, LT_REAPED, 2000);
+	feed_leaking_life(bench, 2000, 11, LT_RUNNING, 2000);
+	cr_assert_eq(core_totals(bench->core).leaks, 1);
+	feed_leaking_life(bench, 2000, 11, LT_EXITING, 0);
+	cr_assert_eq(core_totals(bench->core).leaks, 0);
+	feed_free(bench, 3000, 11);
+	feed_tick(bench, 100000); /* both are forgotten */
+	feed_tick(bench, 200000000);
+	cr_assert_eq(core_totals(bench->core).leaks, 0);
+	bench_free(bench);
+}
+
 /* ---- handing on ---- */
 
 static void pass_on(void *user, const struct lt_hdr *record)
