@@ -14,7 +14,7 @@
 
 enum exit_status { DONE = 0, FAILED = 1, USAGE = 2, CHECK_UNKNOWN = 3 };
 
-#define QUERY_SIZE 2048
+#define QUERY_SIZE 8192 /* every filter once at its longest, and some again */
 #define OPERANDS_MAX 2
 
 struct options {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The options of each command: its view's filters, and what it takes besides. */
 #include <curl/curl.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +113,7 @@ static int add_to_query(struct options *options, const char *name, const char *v
 	len = snprintf(options->query + used, QUERY_SIZE - used, "%s%s=%s", used ? "&" : "", name,
 		       escaped);
 	curl_free(escaped);
-	return (size_t)len < QUERY_SIZE - used ? 0 : -1;
+	return (size_t)len < QUERY_SIZE - used ? 0 : -E2BIG;
 }
 
 static int take_filter(const struct command *command, struct options *options, int index,
@@ -120,10 +121,9 @@ static int take_filter(const struct command *command, struct options *options, i
 {
 	const struct filter_option *filter = &filter_options[index];
 
-	if (filter_set(&options->filter, command->view, filter->name, value) ||
-	    add_to_query(options, filter->name, value ? value : "1"))
-		return -1;
-	return 0;
+	if (filter_set(&options->filter, command->view, filter->name, value))
+		return -EINVAL;
+	return add_to_query(options, filter->name, value ? value : "1");
 }
 
 int parse_options(const struct command *command, struct options *options, int argc, char **argv,
@@ -146,6 +146,10 @@ int parse_options(const struct command *command, struct options *options, int ar
 		else
 			err = own_options[(size_t)index - filter_option_count].take(options,
 										    optarg);
+		if (err == -E2BIG) {
+			complain("%s: too many filters at '%.64s'", command->name, argv[at]);
+			return USAGE;
+		}
 		if (err) {
 			complain("%s: malformed value '%.64s' in '%.64s'", command->name, optarg,
 				 argv[at]);

@@ -123,7 +123,8 @@ static void send(union record *record, size_t len, record_fn fn, void *user)
 	fn(user, record, padded);
 }
 
-static void read_program(int dir, uint32_t flags, struct lt_proc *e)
+/* The dead have no memory that their arguments could be read from. */
+static void read_program(int dir, const struct stat_line *line, uint32_t flags, struct lt_proc *e)
 {
 	char *text = e->text;
 	ssize_t len;
@@ -136,7 +137,7 @@ static void read_program(int dir, uint32_t flags, struct lt_proc *e)
 			text += len;
 		}
 	}
-	if (!(flags & LT_PROC_ARGS))
+	if (!(flags & LT_PROC_ARGS) || is_dead(line))
 		return;
 	len = read_file(dir, "cmdline", text, LT_ARGS_MAX + 2);
 	if (len < 0)
@@ -221,7 +222,7 @@ void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint
 	record.hdr.kind = LT_PROC;
 	record.hdr.time_ns = now_ns;
 	record.proc.id = id;
-	read_program(dir, flags, &record.proc);
+	read_program(dir, &line, flags, &record.proc);
 	if (record.proc.flags)
 		send(&record, sizeof(record.proc) + record.proc.exe_len + record.proc.args_len, fn,
 		     user);
