@@ -134,9 +134,10 @@ static __always_inline __s64 lt_counter_here(void *counters)
 	return here;
 }
 
-#define lt_rss_count(mm, i)                                                          \
-	(bpf_core_field_exists(((struct mm_struct___array *)(mm))->rss_stat.count) ? \
-		 ((struct mm_struct___array *)(mm))->rss_stat.count[i].counter :     \
+/* Loads of two kinds, or clang makes one of them, with an offset that one kernel lacks. */
+#define lt_rss_count(mm, i)                                                                   \
+	(bpf_core_field_exists(((struct mm_struct___array *)(mm))->rss_stat.count) ?          \
+		 BPF_CORE_READ((struct mm_struct___array *)(mm), rss_stat.count[i].counter) : \
 		 (mm)->rss_stat[i].count + lt_counter_here((mm)->rss_stat[i].counters))
 
 static __always_inline __u64 lt_rss_pages(struct mm_struct *mm)
