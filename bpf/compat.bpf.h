@@ -57,6 +57,98 @@ enum bpf_func_id___lt {
  */
 #define LT_THREAD_SIZE 16384
 
+/* A 32-bit program's system call: its numbers and arguments are others. */
+#define TS_COMPAT 0x2 /* arch/x86/include/asm/thread_info.h */
+#define TIF_32BIT 22  /* arch/arm64/include/asm/thread_info.h */
+
+#if defined(__TARGET_ARCH_x86)
+#define lt_is_compat(task) (LT_READ(task, thread_info.status) & TS_COMPAT)
+#else
+#define lt_is_compat(task) (LT_READ(task, thread_info.flags) >> TIF_32BIT & 1)
+#endif
+
+/*
+ * f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter", 6.2): before
+ * it an array of exact counts. What a CPU has not yet added to the sum stays in
+ * its own counter, up to a batch (32 pages or twice the number of CPUs): a fork
+ * that was moved between CPUs reads as so much less.
+ */
+struct mm_rss_stat___array {
+	atomic_long_t count[4];
+} __attribute__((preserve_access_index));
+
+struct mm_struct___array {
+	struct mm_rss_stat___array rss_stat;
+} __attribute__((preserve_access_index));
+
+/*
+ * Where this CPU's own area lies: a per-CPU array's element is there at the
+ * array's own pointer. (The symbols that would say it, such as __per_cpu_offset,
+ * are not in every kernel's kallsyms.)
+ */
+struct lt_here {
+	__u64 area;
+	__u64 itself;
+	char array[512]; /* the beginning of struct bpf_array */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct lt_here);
+} lt_here SEC(".maps");
+
+struct bpf_array___lt {
+	void *pptrs[1];
+} __attribute__((preserve_access_index));
+
+static __always_inline __u64 lt_cpu_area(void)
+{
+	const __u32 offset = bpf_core_field_offset(struct bpf_array___lt, pptrs);
+	__u32 zero = 0;
+	struct lt_here *here = bpf_map_lookup_elem(&lt_here, &zero);
+
+	if (!here || offset > sizeof(here->array) - sizeof(__u64))
+		return 0;
+	if (here->area)
+		return here->area;
+	if (bpf_probe_read_kernel(here->array, offset + sizeof(__u64), &lt_here))
+		return 0;
+	*(volatile __u64 *)&here->itself = (__u64)here;
+	here->area = *(volatile __u64 *)&here->itself - *(__u64 *)(here->array + offset);
+	return here->area;
+}
+
+#define MM_FILEPAGES 0 /* include/linux/mm_types_task.h; 2 counts what is swapped out */
+#define MM_ANONPAGES 1
+#define MM_SHMEMPAGES 3
+
+static __always_inline __s64 lt_counter_here(void *counters)
+{
+	__u64 area = lt_cpu_area();
+	__s32 here = 0;
+
+	if (area)
+		bpf_probe_read_kernel(&here, sizeof(here), counters + area);
+	return here;
+}
+
+/* Loads of two kinds, or clang makes one of them, with an offset that one kernel lacks. */
+#define lt_rss_count(mm, i)                                                                   \
+	(bpf_core_field_exists(((struct mm_struct___array *)(mm))->rss_stat.count) ?          \
+		 BPF_CORE_READ((struct mm_struct___array *)(mm), rss_stat.count[i].counter) : \
+		 (mm)->rss_stat[i].count + lt_counter_here((mm)->rss_stat[i].counters))
+
+static __always_inline __u64 lt_rss_pages(struct mm_struct *mm)
+{
+	__s64 pages = lt_rss_count(mm, MM_FILEPAGES);
+
+	pages += lt_rss_count(mm, MM_ANONPAGES);
+	pages += lt_rss_count(mm, MM_SHMEMPAGES);
+	return pages > 0 ? pages : 0;
+}
+
 /*
  * task_struct.in_execve is not to be counted on: where it is missing, an exec
  * also sends the new name by itself, before its own record.

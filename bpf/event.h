@@ -21,14 +21,14 @@
 #include <linux/types.h>
 #endif
 
-#define LT_WIRE_VERSION 1
+#define LT_WIRE_VERSION 2
 #define LT_ALIGN 8
 #define LT_COMM_LEN 16	/* TASK_COMM_LEN */
 #define LT_EXE_MAX 256	/* bytes of the path given to execve */
 #define LT_ARGS_MAX 256 /* bytes of the command line, NULs included */
 #define LT_CGROUP_PATH_MAX 1024
 #define LT_TEXT_MAX 4096
-#define LT_RECORD_MAX (LT_TEXT_MAX + 512)
+#define LT_RECORD_MAX (LT_TEXT_MAX + 1024)
 
 /*
  * X(number, name, payload struct): the one list of kinds. It makes the enum,
@@ -51,6 +51,9 @@
 	X(12, CGROUP, cgroup, lt_cgroup)      /* id -> path */                    \
 	X(13, CGROUP_GONE, cgroup_gone, lt_cgroup)                                \
 	X(14, THREAD, thread, lt_hdr)         /* counted, never sent */           \
+	X(20, WAIT_CALL, wait_call, lt_wait_call) /* one call, while somebody asks */ \
+	X(21, FORK_FAIL, fork_fail, lt_fork_fail) /* nobody was born */           \
+	X(22, FORK_END, fork_end, lt_fork_end) /* a vfork's parent goes on */     \
 	/* from the task iterator, and from a daemon's own table */               \
 	X(32, SCAN, scan, lt_life)            /* a process as the iterator met it */ \
 	X(33, LIFE, life, lt_life)            /* a life as another table knew it */ \
@@ -71,7 +74,7 @@
 // clang-format on
 
 #define LT_KIND_MAX 53
-#define LT_KERNEL_KINDS 16 /* kinds below this are counted by the kernel side */
+#define LT_KERNEL_KINDS 32 /* kinds below this are counted by the kernel side */
 
 enum lt_kind {
 #define X(number, NAME, name, type) LT_##NAME = number,
@@ -102,6 +105,30 @@ struct lt_cgroup_id {
 	__u32 reserved;
 };
 
+/*
+ * How a wait call ended. REPORTED: of a child that stopped, continued or
+ * trapped, or that was only looked at (WNOWAIT). RESTARTED: interrupted, and
+ * the same call goes on; it is no end.
+ */
+// clang-format off
+#define LT_WAIT_ENDS(X)          \
+	X(REAPED, reaped)        \
+	X(REPORTED, reported)    \
+	X(NOTHING, nothing)      \
+	X(ECHILD, echild)        \
+	X(EINTR, eintr)          \
+	X(FAILED, failed)        \
+	X(UNKNOWN, unknown)      \
+	X(RESTARTED, restarted)
+// clang-format on
+
+enum lt_wait_outcome {
+#define X(NAME, name) LT_WAIT_##NAME,
+	LT_WAIT_ENDS(X)
+#undef X
+		LT_WAIT_OUTCOMES
+};
+
 /* What a process's own wait calls asked for, since its first one. */
 struct lt_waits {
 	__u64 start_ns; /* of the process: the key is only its pid */
@@ -111,15 +138,20 @@ struct lt_waits {
 	__u64 nohang, wall, wclone, nowait;
 	__s64 last_pid;
 	__u32 last_options;
-	__u8 last_call;	 /* enum lt_wait_call */
+	__u8 last_call;	 /* enum lt_wait_call_kind */
 	__u8 last_which; /* enum lt_wait_which */
 	__u16 reserved;
+	/* of the calls whose end was observed */
+	__u64 outcome[LT_WAIT_OUTCOMES];
+	__u64 blocked_ns;
+	__u64 waiting_since_ns; /* begin of the newest call; 0: it has returned */
 };
 
-enum lt_wait_call { LT_WAIT_OTHER, LT_WAIT4, LT_WAITID, LT_WAITPID };
+enum lt_wait_call_kind { LT_WAIT_OTHER, LT_WAIT4, LT_WAITID, LT_WAITPID };
 enum lt_wait_which { LT_WAIT_ANY, LT_WAIT_PID, LT_WAIT_GROUP, LT_WAIT_PIDFD };
 
 #define LT_FORK_KERNEL 0x1 /* the child is a kernel thread */
+#define LT_FORK_SIZES 0x2  /* rss_pages and pagetable_bytes are known */
 
 struct lt_fork {
 	struct lt_hdr hdr;
@@ -134,6 +166,9 @@ struct lt_fork {
 	__u32 ns_pid;		/* its pid in its own namespace */
 	__u32 parent_level_pid; /* in its parent's namespace: what fork returned */
 	__u32 flags;
+	__u64 duration_ns;     /* from the call's entry to this record; 0: not observed */
+	__u64 rss_pages;       /* of the child; 0 where it shares its parent's memory */
+	__u64 pagetable_bytes; /* likewise */
 	char comm[LT_COMM_LEN];
 };
 
@@ -215,6 +250,37 @@ struct lt_wait {
 	struct lt_waits waits;
 };
 
+/* One wait call's end, or its interruption (outcome RESTARTED). */
+struct lt_wait_call {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u64 began_ns;
+	__s64 result; /* > 0: the child's pid as the caller sees it; < 0: -errno */
+	__s32 pid;    /* whom it asked for: a pid, group or descriptor */
+	__u32 options;
+	__u32 tid;
+	__u32 restarts;
+	__u8 call;    /* enum lt_wait_call_kind */
+	__u8 which;   /* enum lt_wait_which */
+	__u8 outcome; /* enum lt_wait_outcome */
+	__u8 reserved[5];
+};
+
+struct lt_fork_fail {
+	struct lt_hdr hdr;
+	struct lt_id parent; /* who called */
+	__u64 clone_flags;
+	__u64 duration_ns;
+	__u32 tid;
+	__u32 err; /* errno */
+};
+
+struct lt_fork_end {
+	struct lt_hdr hdr;
+	struct lt_id child;
+	__u64 vfork_wait_ns; /* from the child's birth to the parent's going on */
+};
+
 struct lt_leader_exit {
 	struct lt_hdr hdr;
 	struct lt_id id;
@@ -268,6 +334,15 @@ enum lt_reap_source {
 #define LT_LIFE_NOTIFY_SEEN 0x100
 #define LT_LIFE_SIGCHLD_IGNORED 0x200
 #define LT_LIFE_HAS_STATUS 0x400 /* exit_code means something */
+#define LT_LIFE_FORK_SIZES 0x800 /* rss_pages and pagetable_bytes are known */
+
+/* Failed calls by errno; those that find no slot are counted in the last one, as 0. */
+#define LT_FAILURES 8
+
+struct lt_failure {
+	__u32 err; /* 0: others */
+	__u32 count;
+};
 
 /*
  * All that is known of one life: the iterator fills in what a task_struct
@@ -286,10 +361,12 @@ struct lt_life {
 	__u64 clone_flags;
 	__u64 forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
 	__u64 flagged_ns;
-	__u64 leak_since_ns, leak_shrunk_ns;	   /* as a parent: see daemon/core/policy.c */
-	struct lt_waits waits;			   /* of its own; calls 0: none known */
-	struct lt_waits waits_at_death;		   /* its parent's */
-	__u32 sa_flags, notify_flags, disposition; /* see lt_notify */
+	__u64 leak_since_ns, leak_shrunk_ns; /* as a parent: see daemon/core/policy.c */
+	struct lt_waits waits;		     /* of its own; calls 0: none known */
+	struct lt_waits waits_at_death;	     /* its parent's */
+	__u64 fork_duration_ns, vfork_wait_ns, rss_pages, pagetable_bytes; /* see lt_fork */
+	struct lt_failure fork_failures[LT_FAILURES];			   /* of its own */
+	__u32 sa_flags, notify_flags, disposition;			   /* see lt_notify */
 	__u32 uid, ns_pid;
 	__s32 exit_code, exit_signal;
 	__u32 flags;
@@ -323,6 +400,7 @@ struct lt_policy {
 
 struct lt_hook {
 	struct lt_hdr hdr;
+	__u64 since_ns; /* in use since then; 0: since it was not "off" for the first time */
 	__u32 what_len, value_len;
 	char text[]; /* the need, then what serves it */
 };
@@ -357,6 +435,22 @@ struct lt_totals {
 	__u64 forks, execs, exits, reaps;
 	__u64 repairs, refused, bad_records;
 	__u64 lost[LT_KERNEL_KINDS];
+	struct lt_failure fork_failures[LT_FAILURES];
+};
+
+/*
+ * Maps that are bounded: where more is wanted, what was used longest ago goes.
+ * What was put in, less what was taken out and what is still there, is what
+ * has gone that way.
+ */
+enum lt_bounded { LT_BOUNDED_WAITS, LT_BOUNDED_CALLS, LT_BOUNDED_FORKS, LT_BOUNDED };
+
+/* What the daemon tells the kernel side: one, in an array. */
+struct lt_switches {
+	__u32 wait_results; /* the end of wait calls is observed */
+	__u32 wait_calls;   /* and each of them sent */
+	__u32 fork_calls;   /* begin and end of fork calls are observed */
+	__u32 syscalls;	    /* by system call tracepoints: those of 32-bit programs are not */
 };
 
 /*
@@ -366,6 +460,8 @@ struct lt_totals {
 struct lt_counters {
 	__u64 threads; /* born */
 	__u64 lost[LT_KERNEL_KINDS];
+	__u64 put[LT_BOUNDED];
+	__u64 taken[LT_BOUNDED];
 } __attribute__((aligned(128)));
 
 #define LT_ASSERT(what) _Static_assert(what, #what)
@@ -376,28 +472,32 @@ LT_ASSERT(LT_OFFSET(lt_hdr, kind) == 4);
 LT_ASSERT(LT_OFFSET(lt_hdr, time_ns) == 8);
 LT_ASSERT(sizeof(struct lt_id) == 16);
 LT_ASSERT(sizeof(struct lt_cgroup_id) == 16);
-LT_ASSERT(sizeof(struct lt_waits) == 104);
-LT_ASSERT(sizeof(struct lt_fork) == 128);
+LT_ASSERT(sizeof(struct lt_waits) == 184);
+LT_ASSERT(sizeof(struct lt_fork) == 152);
 LT_ASSERT(LT_OFFSET(lt_fork, clone_flags) == 80);
 LT_ASSERT(LT_OFFSET(lt_exec, text) == 80);
 LT_ASSERT(sizeof(struct lt_exit) == 96);
-LT_ASSERT(sizeof(struct lt_notify) == 184);
+LT_ASSERT(sizeof(struct lt_notify) == 264);
 LT_ASSERT(sizeof(struct lt_stop) == 40);
 LT_ASSERT(sizeof(struct lt_release) == 48);
 LT_ASSERT(sizeof(struct lt_free) == 32);
-LT_ASSERT(sizeof(struct lt_wait) == 136);
+LT_ASSERT(sizeof(struct lt_wait) == 216);
+LT_ASSERT(sizeof(struct lt_wait_call) == 72);
+LT_ASSERT(sizeof(struct lt_fork_fail) == 56);
+LT_ASSERT(sizeof(struct lt_fork_end) == 40);
+LT_ASSERT(sizeof(struct lt_switches) == 16);
 LT_ASSERT(sizeof(struct lt_leader_exit) == 40);
 LT_ASSERT(sizeof(struct lt_comm) == 48);
 LT_ASSERT(LT_OFFSET(lt_cgroup, path) == 40);
 LT_ASSERT(LT_OFFSET(lt_life, waits) == 216);
-LT_ASSERT(LT_OFFSET(lt_life, text) == 480);
+LT_ASSERT(LT_OFFSET(lt_life, text) == 736);
 LT_ASSERT(sizeof(struct lt_start) == 48);
 LT_ASSERT(LT_OFFSET(lt_policy, text) == 64);
-LT_ASSERT(LT_OFFSET(lt_hook, text) == 24);
+LT_ASSERT(LT_OFFSET(lt_hook, text) == 32);
 LT_ASSERT(sizeof(struct lt_pass) == 32);
 LT_ASSERT(LT_OFFSET(lt_proc, text) == 40);
-LT_ASSERT(sizeof(struct lt_counts) == 144);
-LT_ASSERT(sizeof(struct lt_totals) == 200);
+LT_ASSERT(sizeof(struct lt_counts) == 272);
+LT_ASSERT(sizeof(struct lt_totals) == 392);
 #undef LT_OFFSET
 
 #endif

@@ -4,18 +4,9 @@
  * task iterator. It needs neither kprobes nor fentry and loads on locked-down
  * kernels. Hooks and their traps: docs/kernel.md.
  */
-#include "task.bpf.h"
+#include "calls.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* A process's own wait calls; deleted when it exits. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32); /* tgid */
-	__type(value, struct lt_waits);
-} lt_waits SEC(".maps");
 
 /*
  * How many of the entries of lt_waits belong to pids with these low bits. Most
@@ -41,8 +32,10 @@ static __always_inline void forget_waits(__u32 tgid)
 {
 	__u64 *waiters = waiters_like(tgid);
 
-	if (waiters && *waiters && !bpf_map_delete_elem(&lt_waits, &tgid))
+	if (waiters && *waiters && !bpf_map_delete_elem(&lt_waits, &tgid)) {
 		__sync_fetch_and_add(waiters, (__u64)-1);
+		lt_count_taken(LT_BOUNDED_WAITS);
+	}
 }
 
 /* Room to build records that are too big for the stack; one user each. */
@@ -66,6 +59,23 @@ LT_SCRATCH(scan_scratch, lt_life, 0)
 
 /* ---- birth ---- */
 
+/* What the fork made the two share: nothing that is copied where they have one memory. */
+static __always_inline void fill_sizes(struct lt_fork *e, struct task_struct *child,
+				       __u64 clone_flags)
+{
+	struct mm_struct *mm = child->mm;
+
+	e->rss_pages = 0;
+	e->pagetable_bytes = 0;
+	if (!mm)
+		return;
+	e->flags |= LT_FORK_SIZES;
+	if (clone_flags & CLONE_VM)
+		return;
+	e->rss_pages = lt_rss_pages(mm);
+	e->pagetable_bytes = mm->pgtables_bytes.counter;
+}
+
 /*
  * task_newtask, not sched_process_fork: it carries the clone flags, and fires
  * once for each increment of total_forks (/proc/stat's "processes"), also for
@@ -76,6 +86,7 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 {
 	struct task_struct *parent = child->real_parent;
 	struct task_struct *creator = lt_current();
+	__u64 duration_ns;
 	struct lt_fork *e;
 
 	if (clone_flags & CLONE_THREAD) {
@@ -84,9 +95,11 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 	}
 	if (!child->pid) /* an idle task of a CPU that comes up */
 		return 0;
+	duration_ns = fork_bears(child, clone_flags);
 	e = lt_reserve(LT_FORK, sizeof(*e));
 	if (!e)
 		return 0;
+	e->duration_ns = duration_ns;
 	lt_id_of(&e->child, child);
 	lt_id_of(&e->parent, parent);
 	e->creator.pid = LT_READ(creator, tgid);
@@ -98,6 +111,7 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 	e->ns_pid = lt_pid_at(child, lt_ns_level(child));
 	e->parent_level_pid = lt_pid_at(child, lt_ns_level(parent));
 	e->flags = child->flags & PF_KTHREAD ? LT_FORK_KERNEL : 0;
+	fill_sizes(e, child, clone_flags);
 	lt_cgroup_of(&e->cgroup, child);
 	lt_comm_of(e->comm, child);
 	lt_submit(e);
@@ -276,6 +290,7 @@ int BPF_PROG(on_exit, struct task_struct *task)
 {
 	__u32 tgid = task->tgid;
 
+	wait_forsaken(task);
 	if (!lt_group_dead(ctx, task)) {
 		/* in exit_group all follow at once: not worth a record */
 		if (lt_is_leader(task) && !(task->signal->flags & SIGNAL_GROUP_EXIT))
@@ -493,8 +508,10 @@ int BPF_PROG(on_deliver, int sig, struct kernel_siginfo *info, struct k_sigactio
 	__u64 handler;
 	struct lt_id id;
 
-	if (sig < SIGSTOP || sig > SIGTTOU ||
-	    (__u64)BPF_CORE_READ(action, sa.sa_handler) != SIG_DFL)
+	handler = (__u64)BPF_CORE_READ(action, sa.sa_handler);
+	if (handler > SIG_IGN && !(BPF_CORE_READ(action, sa.sa_flags) & SA_RESTART))
+		wait_fails_with_eintr();
+	if (sig < SIGSTOP || sig > SIGTTOU || handler != SIG_DFL)
 		return 0;
 	current = lt_current();
 	parent = LT_READ(current, group_leader, real_parent);
@@ -508,112 +525,6 @@ int BPF_PROG(on_deliver, int sig, struct kernel_siginfo *info, struct k_sigactio
 }
 
 /* ---- wait calls ---- */
-
-struct wait_call {
-	__u8 call, which;
-	__s32 pid;
-	__u32 options;
-};
-
-static __always_inline struct pt_regs *user_regs(struct task_struct *task)
-{
-	if (lt_has_task_pt_regs())
-		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	return (void *)BPF_CORE_READ(task, stack) + LT_THREAD_SIZE -
-	       bpf_core_type_size(struct pt_regs);
-}
-
-#define REG(regs, field) (lt_has_task_pt_regs() ? (regs)->field : BPF_CORE_READ(regs, field))
-
-/*
- * The call's number and its first four arguments, as the system call's entry
- * left them in the user registers. The tables: arch/x86/entry/syscalls,
- * include/uapi/asm-generic/unistd.h; the 32-bit numbers do not collide, as the
- * caller is known to wait.
- */
-#if defined(__TARGET_ARCH_x86)
-enum {
-	NR_WAIT4 = 61,
-	NR_WAITID = 247,
-	NR_COMPAT_WAITPID = 7,
-	NR_COMPAT_WAIT4 = 114,
-	NR_COMPAT_WAITID = 284
-};
-
-static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
-{
-	__u64 nr = REG(regs, orig_ax);
-	bool compat = nr == NR_COMPAT_WAITPID || nr == NR_COMPAT_WAIT4 || nr == NR_COMPAT_WAITID;
-
-	args[0] = compat ? REG(regs, bx) : REG(regs, di);
-	args[1] = compat ? REG(regs, cx) : REG(regs, si);
-	args[2] = REG(regs, dx);
-	args[3] = compat ? REG(regs, si) : REG(regs, r10);
-	return nr;
-}
-#elif defined(__TARGET_ARCH_arm64)
-enum {
-	NR_WAIT4 = 260,
-	NR_WAITID = 95,
-	NR_COMPAT_WAITPID = 7,
-	NR_COMPAT_WAIT4 = 114,
-	NR_COMPAT_WAITID = 280
-};
-
-static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
-{
-	args[0] = REG(regs, orig_x0);
-	args[1] = REG(regs, user_regs.regs[1]);
-	args[2] = REG(regs, user_regs.regs[2]);
-	args[3] = REG(regs, user_regs.regs[3]);
-	return REG(regs, syscallno);
-}
-#else
-#error "unknown architecture"
-#endif
-
-static __always_inline void decode_wait4(struct wait_call *c, __s32 pid)
-{
-	c->pid = pid;
-	c->which = pid == -1 ? LT_WAIT_ANY : pid > 0 ? LT_WAIT_PID : LT_WAIT_GROUP;
-}
-
-static __always_inline void decode_waitid(struct wait_call *c, __u32 type, __s32 id)
-{
-	/* P_ALL, P_PID, P_PGID, P_PIDFD: include/uapi/linux/wait.h */
-	c->which = type == 0 ? LT_WAIT_ANY :
-		   type == 1 ? LT_WAIT_PID :
-		   type == 2 ? LT_WAIT_GROUP :
-			       LT_WAIT_PIDFD;
-	c->pid = type ? id : -1;
-}
-
-static __always_inline void decode_wait(struct wait_call *c, struct task_struct *task, bool any)
-{
-	__u64 args[4];
-	__u64 nr = syscall_args(user_regs(task), args);
-
-	if (nr == NR_WAIT4 || nr == NR_COMPAT_WAIT4 || nr == NR_COMPAT_WAITPID) {
-		c->call = nr == NR_COMPAT_WAITPID ? LT_WAITPID : LT_WAIT4;
-		c->options = args[2];
-		decode_wait4(c, args[0]);
-	} else if (nr == NR_WAITID || nr == NR_COMPAT_WAITID) {
-		c->call = LT_WAITID;
-		c->options = args[3];
-		decode_waitid(c, args[0], args[1]);
-	} else { /* io_uring, or the kernel itself */
-		c->call = LT_WAIT_OTHER;
-		c->options = 0;
-		c->which = any ? LT_WAIT_ANY : LT_WAIT_PID;
-		c->pid = -1;
-	}
-}
-
-#define EEXIST 17   /* include/uapi/asm-generic/errno-base.h */
-#define WNOHANG 0x1 /* include/uapi/linux/wait.h */
-#define WNOWAIT 0x01000000
-#define __WALL 0x40000000
-#define __WCLONE 0x80000000
 
 static __always_inline void count_wait(struct lt_waits *w, const struct wait_call *c)
 {
@@ -650,7 +561,10 @@ static __always_inline void make_waits(__u32 tgid, __u64 start_ns, bool left)
 
 	if (err && err != -EEXIST) /* another thread was first */
 		lt_count_lost(LT_WAIT);
-	else if (!err && !left && waiters)
+	if (err || left)
+		return;
+	lt_count_put(LT_BOUNDED_WAITS);
+	if (waiters)
 		__sync_fetch_and_add(waiters, 1);
 }
 
@@ -665,29 +579,36 @@ static __always_inline struct lt_waits *own_waits(__u32 tgid, __u64 start_ns)
 	return bpf_map_lookup_elem(&lt_waits, &tgid);
 }
 
+static __always_inline void send_waits(__u32 tgid, __u64 start_ns, const struct lt_waits *w)
+{
+	struct lt_wait *e = lt_reserve(LT_WAIT, sizeof(*e));
+
+	if (!e)
+		return;
+	e->id.start_ns = start_ns;
+	e->id.pid = tgid;
+	__builtin_memcpy(&e->waits, w, sizeof(e->waits));
+	lt_submit(e);
+}
+
 SEC("tp_btf/sched_process_wait")
 int BPF_PROG(on_wait, struct pid *pid)
 {
 	struct task_struct *current = lt_current();
 	__u64 start_ns = LT_READ(current, group_leader, start_boottime);
 	__u32 tgid = LT_READ(current, tgid);
+	const struct lt_switches *switches = lt_get_switches();
 	struct lt_waits *w = own_waits(tgid, start_ns);
 	struct wait_call call = {};
-	struct lt_wait *e;
 
-	if (!w)
+	if (!w || !switches)
 		return 0;
 	decode_wait(&call, current, !pid);
+	if (switches->wait_results && !wait_begins(current, w, &call, switches))
+		return 0;
 	count_wait(w, &call);
-	if (w->calls & (w->calls - 1))
-		return 0;
-	e = lt_reserve(LT_WAIT, sizeof(*e));
-	if (!e)
-		return 0;
-	e->id.start_ns = start_ns;
-	e->id.pid = tgid;
-	__builtin_memcpy(&e->waits, w, sizeof(e->waits));
-	lt_submit(e);
+	if (!(w->calls & (w->calls - 1)))
+		send_waits(tgid, start_ns, w);
 	return 0;
 }
 

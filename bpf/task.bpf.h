@@ -19,6 +19,7 @@
 #define SIG_IGN 1
 #define SA_NOCLDSTOP 0x1 /* include/uapi/asm-generic/signal.h, also x86 */
 #define SA_NOCLDWAIT 0x2
+#define SA_RESTART 0x10000000
 
 #define CLD_EXITED 1 /* include/uapi/asm-generic/siginfo.h */
 #define CLD_DUMPED 3

@@ -347,8 +347,51 @@ static void say_stop(const json_t *e, char *out)
 								       "");
 }
 
+static void say_fork_fail(const json_t *e, char *out)
+{
+	char err[CELL_SIZE];
+
+	snprintf(out, CELL_SIZE, "no child: %.32s", member(e, "errno", err));
+}
+
+/* "WNOHANG|WEXITED" */
+static void options_text(const json_t *options, char out[CELL_SIZE])
+{
+	size_t i, used = 0;
+	json_t *name;
+
+	snprintf(out, CELL_SIZE, "0");
+	json_array_foreach((json_t *)options, i, name)
+		if (used < CELL_SIZE)
+			used += (size_t)snprintf(out + used, CELL_SIZE - used, "%s%s", i ? "|" : "",
+						 json_string_value(name));
+}
+
+static void say_call(const json_t *call, char *out)
+{
+	char name[CELL_SIZE], which[CELL_SIZE], options[CELL_SIZE], result[CELL_SIZE], age[32];
+
+	options_text(json_object_get(call, "options"), options);
+	text_format_duration(number(call, "blocked_ns") / 1000 * 1000, age, sizeof(age));
+	if (number(call, "child_pid"))
+		snprintf(result, CELL_SIZE, "%" PRIu64 " ", number(call, "child_pid"));
+	else
+		*result = '\0';
+	snprintf(out, CELL_SIZE,
+		 "%.16s(%.16s %" JSON_INTEGER_FORMAT ", %.200s) = %.16s%.32s after %.31s",
+		 member(call, "call", name), member(call, "which", which),
+		 json_integer_value(json_object_get(call, "pid")), options, result,
+		 json_string_value(json_object_get(call, "result")), age);
+}
+
 static void say_wait(const json_t *e, char *out)
 {
+	const json_t *call = json_object_get(e, "call");
+
+	if (json_is_object(call)) {
+		say_call(call, out);
+		return;
+	}
 	snprintf(out, CELL_SIZE, "%" PRIu64 " wait calls so far",
 		 number(json_object_get(e, "waits"), "calls"));
 }
@@ -384,13 +427,14 @@ static const struct kind_text {
 	enum colour colour;
 	void (*say)(const json_t *line, char *out);
 } kind_texts[CHANGE_KINDS] = {
-	[CHANGE_FORK] = { GREEN, say_fork },	   [CHANGE_EXEC] = { PLAIN, say_exec },
-	[CHANGE_EXIT] = { PLAIN, say_exit },	   [CHANGE_ZOMBIE] = { YELLOW, say_zombie },
-	[CHANGE_FLAGGED] = { RED, say_flagged },   [CHANGE_REAP] = { DIM, say_reap },
-	[CHANGE_AUTOREAP] = { DIM, say_autoreap }, [CHANGE_ORPHAN] = { BLUE, say_orphan },
-	[CHANGE_STOP] = { PLAIN, say_stop },	   [CHANGE_CONTINUE] = { PLAIN, say_nothing },
-	[CHANGE_WAIT] = { PLAIN, say_wait },	   [CHANGE_LEAK_OPEN] = { RED, say_leak },
-	[CHANGE_LEAK_CLOSE] = { GREEN, say_leak }, [CHANGE_LOST] = { RED, say_lost },
+	[CHANGE_FORK] = { GREEN, say_fork },	    [CHANGE_FORK_FAIL] = { RED, say_fork_fail },
+	[CHANGE_EXEC] = { PLAIN, say_exec },	    [CHANGE_EXIT] = { PLAIN, say_exit },
+	[CHANGE_ZOMBIE] = { YELLOW, say_zombie },   [CHANGE_FLAGGED] = { RED, say_flagged },
+	[CHANGE_REAP] = { DIM, say_reap },	    [CHANGE_AUTOREAP] = { DIM, say_autoreap },
+	[CHANGE_ORPHAN] = { BLUE, say_orphan },	    [CHANGE_STOP] = { PLAIN, say_stop },
+	[CHANGE_CONTINUE] = { PLAIN, say_nothing }, [CHANGE_WAIT] = { PLAIN, say_wait },
+	[CHANGE_LEAK_OPEN] = { RED, say_leak },	    [CHANGE_LEAK_CLOSE] = { GREEN, say_leak },
+	[CHANGE_LOST] = { RED, say_lost },
 };
 
 static void clock_text(uint64_t time_ns, uint64_t boot_realtime_ns, char buf[32])

@@ -35,6 +35,11 @@
 #define LOOK_AFTER_NS NSEC_PER_SEC
 #define SWEEP_AFTER_LOSS_NS (300 * NSEC_PER_MSEC)
 
+/* Hooks that tax system calls are kept for so long after the last need: no flapping. */
+#define CALLS_LINGER_NS (2 * NSEC_PER_SEC)
+/* Who streams these by name asks for them. */
+#define KINDS_OF_CALLS (1U << CHANGE_WAIT | 1U << CHANGE_FORK_FAIL)
+
 #define USEC(ns) ((ns) / 1000)
 #define BATCH_ACCURACY_USEC 5000
 #define DUE_ACCURACY_USEC 1000
@@ -48,7 +53,7 @@ struct daemon {
 	struct kernel *kernel;
 	struct server *server;
 	int listen_fd;
-	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *lifeline;
+	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *calm, *lifeline;
 	bool batching;	  /* records gather until the batch timer */
 	bool pass_wanted; /* records were lost since the pass under way began */
 	bool sweep_pending;
@@ -57,6 +62,8 @@ struct daemon {
 	__u64 lost[LT_KERNEL_KINDS];
 	uint64_t exits_looked; /* how many there had been at the last look */
 	bool look_planned;
+	bool watching_calls; /* the hooks that tax system calls are on */
+	bool calming;	     /* and go off when the timer runs out */
 	uint64_t refused_told;
 };
 
@@ -287,11 +294,85 @@ static void arm(sd_event_source *source, uint64_t at_ns)
 	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* The core's next deadline; rounded up, so that the timer does not come too soon. */
+/* ---- hooks that tax every system call: on by need ---- */
+
+static bool calls_wanted(const struct daemon *daemon)
+{
+	switch ((enum syscall_hooks)daemon->settings->syscall_hooks) {
+	case SYSCALL_HOOKS_ALWAYS:
+		return true;
+	case SYSCALL_HOOKS_OFF:
+		return false;
+	case SYSCALL_HOOKS_AUTO:
+		break;
+	}
+	return core_totals(daemon->core).flagged ||
+	       (daemon->server && server_wishes(daemon->server).kinds & KINDS_OF_CALLS);
+}
+
+static void watch_calls(struct daemon *daemon, bool watch)
+{
+	bool by_need = daemon->settings->syscall_hooks == SYSCALL_HOOKS_AUTO;
+	int err = kernel_watch_calls(
+		daemon->kernel, watch,
+		by_need ? "no zombie is flagged, nobody asks (syscall_hooks = auto)" :
+			  "syscall_hooks = off");
+
+	if (err)
+		log_warn("cannot watch system calls: %s", strerror(-err));
+	daemon->watching_calls = watch;
+	fold_hooks(daemon);
+}
+
+/* On at once, off after a while; off at once where the settings forbid it. */
+static void plan_calls(struct daemon *daemon)
+{
+	bool wanted = calls_wanted(daemon);
+	bool off = daemon->settings->syscall_hooks == SYSCALL_HOOKS_OFF;
+
+	if (!kernel_calls_tax(daemon->kernel))
+		return;
+	if (wanted || !daemon->watching_calls || off) {
+		sd_event_source_set_enabled(daemon->calm, SD_EVENT_OFF);
+		daemon->calming = false;
+		if (wanted != daemon->watching_calls)
+			watch_calls(daemon, wanted);
+	} else if (!daemon->calming) {
+		daemon->calming = true;
+		arm(daemon->calm, boot_ns() + CALLS_LINGER_NS);
+	}
+}
+
+static int on_calm(sd_event_source *source, uint64_t usec, void *user)
+{
+	struct daemon *daemon = user;
+
+	(void)source;
+	(void)usec;
+	daemon->calming = false;
+	if (!calls_wanted(daemon))
+		watch_calls(daemon, false);
+	return 0;
+}
+
+static void on_wishes(void *user)
+{
+	struct daemon *daemon = user;
+	struct server_wishes wishes = server_wishes(daemon->server);
+
+	plan_calls(daemon);
+	kernel_send_wait_calls(daemon->kernel, wishes.records || wishes.kinds & 1U << CHANGE_WAIT);
+}
+
+/*
+ * The core's next deadline; rounded up, so that the timer does not come too
+ * soon. Called whenever the core has changed.
+ */
 static void plan_due(struct daemon *daemon)
 {
 	uint64_t due_ns = core_next_due_ns(daemon->core);
 
+	plan_calls(daemon);
 	if (due_ns == UINT64_MAX)
 		sd_event_source_set_enabled(daemon->due, SD_EVENT_OFF);
 	else
@@ -307,22 +388,31 @@ static void want_pass(struct daemon *daemon)
 		arm(daemon->pass, boot_ns());
 }
 
+/* What no pass of the iterator can bring back is only counted. */
+static bool is_repairable(unsigned kind)
+{
+	return kind != LT_WAIT && kind != LT_WAIT_CALL && kind != LT_FORK_FAIL &&
+	       kind != LT_FORK_END;
+}
+
 static void look_for_losses(struct daemon *daemon)
 {
 	struct lt_counts news = { .hdr = { .size = sizeof(news), .kind = LT_LOST } };
-	__u64 sent[LT_KERNEL_KINDS], lost[LT_KERNEL_KINDS], sum = 0;
+	__u64 sent[LT_KERNEL_KINDS], lost[LT_KERNEL_KINDS], sum = 0, repairable = 0;
 
 	kernel_counts(daemon->kernel, sent, lost);
 	for (int i = 0; i < LT_KERNEL_KINDS; i++) {
 		news.count[i] = lost[i] - daemon->lost[i];
 		sum += news.count[i];
+		repairable += is_repairable((unsigned)i) ? news.count[i] : 0;
 	}
 	if (!sum)
 		return;
 	memcpy(daemon->lost, lost, sizeof(lost));
 	news.hdr.time_ns = boot_ns();
 	fold(daemon, &news, sizeof(news));
-	want_pass(daemon);
+	if (repairable)
+		want_pass(daemon);
 }
 
 /* ---- the ring ---- */
@@ -556,6 +646,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	if (stays)
 		log_warn("%s needs a restart; it stays as it was", stays);
 	fold_policy(daemon);
+	watch_calls(daemon, calls_wanted(daemon)); /* also names the reason anew */
 	plan_due(daemon);
 	log_info("settings reloaded");
 	return 0;
@@ -618,6 +709,8 @@ static int add_sources(struct daemon *daemon, const struct invocation *invocatio
 	if (err >= 0)
 		err = add_timer(daemon, &daemon->sweep, PASS_ACCURACY_USEC, on_sweep);
 	if (err >= 0)
+		err = add_timer(daemon, &daemon->calm, PASS_ACCURACY_USEC, on_calm);
+	if (err >= 0)
 		err = sd_event_add_defer(daemon->event, &daemon->more, on_more, daemon);
 	if (err >= 0)
 		err = sd_event_source_set_enabled(daemon->more, SD_EVENT_OFF);
@@ -649,6 +742,7 @@ static int open_socket(struct daemon *daemon)
 static int open_kernel(struct daemon *daemon)
 {
 	struct kernel_options options = { .ring_bytes = daemon->settings->ring_bytes,
+					  .best_hook = (unsigned)daemon->settings->best_hook,
 					  .btf = daemon->settings->btf };
 	int err;
 
@@ -667,6 +761,7 @@ static int open_server(struct daemon *daemon)
 {
 	struct server_context context = { .core = daemon->core,
 					  .refresh = refresh,
+					  .wishes_changed = on_wishes,
 					  .user = daemon };
 	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->settings,
 			     &context);
@@ -681,7 +776,7 @@ static void seed(struct daemon *daemon)
 {
 	fold_start(daemon);
 	fold_policy(daemon);
-	fold_hooks(daemon);
+	watch_calls(daemon, calls_wanted(daemon));
 	proc_cgroups(boot_ns(), fold, daemon);
 	pass(daemon, true);
 	drain(daemon, REFRESH_BUDGET);
@@ -717,8 +812,9 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 static void daemon_close(struct daemon *daemon, bool is_private)
 {
 	char directory[sizeof(daemon->settings->socket)];
-	sd_event_source *sources[] = { daemon->ring, daemon->more, daemon->batch, daemon->due,
-				       daemon->look, daemon->pass, daemon->sweep, daemon->lifeline };
+	sd_event_source *sources[] = { daemon->ring,  daemon->more, daemon->batch,
+				       daemon->due,   daemon->look, daemon->pass,
+				       daemon->sweep, daemon->calm, daemon->lifeline };
 
 	server_free(daemon->server);
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)

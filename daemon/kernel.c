@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "lifetrace.skel.h"
 #include "offers.h"
 #include "release.skel.h"
@@ -22,16 +23,26 @@
 struct kernel {
 	struct lifetrace_bpf *tracepoints;
 	struct release_bpf *release; /* NULL where the kernel allows it not */
+	struct calls *calls;	     /* likewise */
 	struct ring_buffer *ring;
 	const struct lt_counters *counters; /* one per CPU */
 	size_t counters_size;
 	int cpus;
 	struct kernel_hook hooks[KERNEL_HOOKS];
+	__u64 evicted[LT_BOUNDED];
 	record_fn fn; /* of the drain under way */
 	void *user;
 	size_t drained, budget;
 	__u64 received[LT_KERNEL_KINDS];
 };
+
+static uint64_t boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 /* ---- what libbpf says, kept in case loading fails ---- */
 
@@ -110,6 +121,19 @@ static __u64 wake_bytes(const struct kernel_options *options)
 	return options->ring_bytes / 4;
 }
 
+static struct bpf_map *bounded_map(const struct lifetrace_bpf *skel, int which)
+{
+	return which == LT_BOUNDED_WAITS ? skel->maps.lt_waits :
+	       which == LT_BOUNDED_CALLS ? skel->maps.lt_wait_calls :
+					   skel->maps.lt_fork_calls;
+}
+
+/* Each CPU may hold back 128 free entries (kernel/bpf/bpf_lru_list.c, LOCAL_FREE_TARGET). */
+static __u32 bounded_entries(const struct kernel *kernel, int which)
+{
+	return (which == LT_BOUNDED_WAITS ? 8192U : 4096U) + 128U * (__u32)kernel->cpus;
+}
+
 static int load_tracepoints(struct kernel *kernel, const struct kernel_options *options,
 			    const struct kernel_offers *offers,
 			    const struct bpf_object_open_opts *opts)
@@ -125,6 +149,8 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 	err = bpf_map__set_max_entries(skel->maps.lt_ring, (__u32)options->ring_bytes);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.lt_counters, (__u32)kernel->cpus);
+	for (int i = 0; !err && i < LT_BOUNDED; i++)
+		err = bpf_map__set_max_entries(bounded_map(skel, i), bounded_entries(kernel, i));
 	if (err)
 		return fail(err, "cannot size the BPF maps");
 	err = lifetrace_bpf__load(skel);
@@ -208,20 +234,88 @@ static bool try_release(struct kernel *kernel, const struct bpf_object_open_opts
 	return true;
 }
 
-static const char *attach_release(struct kernel *kernel, const struct bpf_object_open_opts *opts,
-				  const struct kernel_options *options,
-				  const struct kernel_offers *offers)
+static enum reach attach_release(struct kernel *kernel, const struct bpf_object_open_opts *opts,
+				 const struct kernel_options *options,
+				 const struct kernel_offers *offers)
 {
-	if (offers->release_fentry && try_release(kernel, opts, options, true))
-		return RELEASE_FENTRY;
-	if (offers->release_kprobe && try_release(kernel, opts, options, false))
-		return RELEASE_KPROBE;
-	return "tp_btf/sched_process_free";
+	if (options->best_hook <= REACH_FENTRY && offers->release_fentry &&
+	    try_release(kernel, opts, options, true))
+		return REACH_FENTRY;
+	if (options->best_hook <= REACH_KPROBE && offers->release_kprobe &&
+	    try_release(kernel, opts, options, false))
+		return REACH_KPROBE;
+	return REACH_TRACEPOINTS;
+}
+
+static const char *const reap_hooks[REACHES] = {
+	[REACH_FENTRY] = RELEASE_FENTRY,
+	[REACH_KPROBE] = RELEASE_KPROBE,
+	[REACH_TRACEPOINTS] = "tp_btf/sched_process_free",
+};
+
+/* ---- the ends of calls ---- */
+
+static int open_calls(struct kernel *kernel, const struct bpf_object_open_opts *opts,
+		      const struct kernel_options *options, enum reach reach)
+{
+	const struct lifetrace_bpf *from = kernel->tracepoints;
+	const struct calls_maps maps = {
+		.ring = from->maps.lt_ring,
+		.counters = from->maps.lt_counters,
+		.waits = from->maps.lt_waits,
+		.wait_calls = from->maps.lt_wait_calls,
+		.fork_calls = from->maps.lt_fork_calls,
+		.switches = from->maps.lt_switches,
+		.wake_bytes = wake_bytes(options),
+	};
+
+	return calls_new(&kernel->calls, &maps, opts, reach);
+}
+
+static void name_call_hook(struct kernel *kernel, const char *what, const char *hook,
+			   const char *why_not)
+{
+	for (int i = 0; i < KERNEL_HOOKS; i++) {
+		struct kernel_hook *h = &kernel->hooks[i];
+
+		if (strcmp(h->what, what))
+			continue;
+		snprintf(h->value, sizeof(h->value), "%s%s",
+			 hook ? "" : "off: ", hook ? hook : why_not);
+	}
+}
+
+static void name_call_hooks(struct kernel *kernel, const char *why_not)
+{
+	const char *wait = kernel->calls ? calls_wait_hook(kernel->calls) : NULL;
+	const char *fork = kernel->calls ? calls_fork_hook(kernel->calls) : NULL;
+
+	name_call_hook(kernel, "wait_results", wait, why_not);
+	name_call_hook(kernel, "fork_cost", fork, why_not);
+}
+
+bool kernel_calls_tax(const struct kernel *kernel)
+{
+	return kernel->calls && calls_tax(kernel->calls);
+}
+
+int kernel_watch_calls(struct kernel *kernel, bool watch, const char *why_not)
+{
+	int err = kernel->calls ? calls_watch(kernel->calls, watch) : -ENOTSUP;
+
+	name_call_hooks(kernel, err ? strerror(-err) : why_not);
+	return err;
+}
+
+void kernel_send_wait_calls(struct kernel *kernel, bool send)
+{
+	if (kernel->calls)
+		calls_send_waits(kernel->calls, send);
 }
 
 /* ---- opening and closing ---- */
 
-static void name_hooks(struct kernel *kernel, const struct kernel_offers *offers, const char *reap)
+static void name_hooks(struct kernel *kernel, const struct kernel_offers *offers, enum reach reach)
 {
 	const struct kernel_hook hooks[KERNEL_HOOKS] = {
 		{ "birth", "tp_btf/task_newtask" },
@@ -230,13 +324,14 @@ static void name_hooks(struct kernel *kernel, const struct kernel_offers *offers
 		{ "zombie", "tp_btf/signal_generate" },
 		{ "reap", "" },
 		{ "wait", "tp_btf/sched_process_wait" },
-		{ "wait_results", "off: not observed by this version" },
+		{ "wait_results", "" },
+		{ "fork_cost", "" },
 		{ "cow", "off: not observed by this version" },
 	};
 
 	memcpy(kernel->hooks, hooks, sizeof(hooks));
 	strcpy(kernel->hooks[2].value, offers->group_dead ? EXIT_BY_ARGUMENT : EXIT_BY_COUNT);
-	snprintf(kernel->hooks[4].value, sizeof(kernel->hooks[4].value), "%s", reap);
+	snprintf(kernel->hooks[4].value, sizeof(kernel->hooks[4].value), "%s", reap_hooks[reach]);
 }
 
 static int open_all(struct kernel *kernel, const struct kernel_options *options)
@@ -244,6 +339,7 @@ static int open_all(struct kernel *kernel, const struct kernel_options *options)
 	const char *path = options->btf && *options->btf ? options->btf : NULL;
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
 	struct kernel_offers offers = { 0 };
+	enum reach reach;
 	int err;
 
 	kernel->cpus = libbpf_num_possible_cpus();
@@ -261,7 +357,10 @@ static int open_all(struct kernel *kernel, const struct kernel_options *options)
 	err = lifetrace_bpf__attach(kernel->tracepoints);
 	if (err)
 		return fail(err, "the kernel refuses to attach a BPF program");
-	name_hooks(kernel, &offers, attach_release(kernel, &opts, options, &offers));
+	reach = attach_release(kernel, &opts, options, &offers);
+	name_hooks(kernel, &offers, reach);
+	err = open_calls(kernel, &opts, options, reach);
+	name_call_hooks(kernel, strerror(-err));
 	malloc_trim(0); /* the kernel's BTF was parsed: some megabytes */
 	return 0;
 }
@@ -293,6 +392,7 @@ void kernel_close(struct kernel *kernel)
 	ring_buffer__free(kernel->ring);
 	if (kernel->counters)
 		munmap((void *)kernel->counters, kernel->counters_size);
+	calls_free(kernel->calls);
 	release_bpf__destroy(kernel->release);
 	lifetrace_bpf__destroy(kernel->tracepoints);
 	free(kernel);
@@ -395,6 +495,16 @@ static void add_misses(const struct kernel *kernel, __u64 lost[LT_KERNEL_KINDS])
 	}
 }
 
+/* What the bounded maps had no room for, as far as it was looked at last. */
+static void add_evicted(const struct kernel *kernel, __u64 lost[LT_KERNEL_KINDS])
+{
+	if (kernel->calls)
+		calls_add_misses(kernel->calls, lost);
+	lost[LT_WAIT] += kernel->evicted[LT_BOUNDED_WAITS];
+	lost[LT_WAIT_CALL] += kernel->evicted[LT_BOUNDED_CALLS];
+	lost[LT_FORK_END] += kernel->evicted[LT_BOUNDED_FORKS];
+}
+
 void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 		   __u64 lost[LT_KERNEL_KINDS])
 {
@@ -408,6 +518,20 @@ void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 	for (int cpu = 0; cpu < kernel->cpus; cpu++)
 		sent[LT_THREAD] += kernel->counters[cpu].threads;
 	add_misses(kernel, lost);
+	add_evicted(kernel, lost);
+}
+
+static void look_for_evicted(struct kernel *kernel)
+{
+	__u64 put[LT_BOUNDED] = { 0 }, taken[LT_BOUNDED] = { 0 };
+
+	for (int cpu = 0; cpu < kernel->cpus; cpu++)
+		for (int i = 0; i < LT_BOUNDED; i++) {
+			put[i] += kernel->counters[cpu].put[i];
+			taken[i] += kernel->counters[cpu].taken[i];
+		}
+	if (kernel->calls)
+		calls_evicted(kernel->calls, put, taken, kernel->evicted);
 }
 
 void kernel_waits(struct kernel *kernel, record_fn fn, void *user)
@@ -415,10 +539,9 @@ void kernel_waits(struct kernel *kernel, record_fn fn, void *user)
 	int fd = bpf_map__fd(kernel->tracepoints->maps.lt_waits);
 	struct lt_wait record = { .hdr = { .size = sizeof(record), .kind = LT_WAITS } };
 	__u32 key, *previous = NULL;
-	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	record.hdr.time_ns = (__u64)now.tv_sec * 1000000000 + (__u64)now.tv_nsec;
+	look_for_evicted(kernel);
+	record.hdr.time_ns = boot_ns();
 	while (!bpf_map_get_next_key(fd, previous, &key)) {
 		previous = &key;
 		if (bpf_map_lookup_elem(fd, &key, &record.waits))

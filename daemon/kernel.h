@@ -16,6 +16,7 @@ struct kernel;
 
 struct kernel_options {
 	uint64_t ring_bytes; /* a power of two, at least a page */
+	unsigned best_hook;  /* 0: fentry, 1: kprobe, 2: tracepoints only */
 	const char *btf;     /* a file instead of /sys/kernel/btf/vmlinux; NULL or "" */
 };
 
@@ -25,7 +26,7 @@ struct kernel_hook {
 	char value[128];
 };
 
-#define KERNEL_HOOKS 8
+#define KERNEL_HOOKS 9
 
 /*
  * Loads and attaches. On return 0 events are gathering in the ring. Otherwise
@@ -36,6 +37,18 @@ void kernel_close(struct kernel *kernel);
 const char *kernel_error(void);
 
 const struct kernel_hook *kernel_hooks(const struct kernel *kernel);
+
+/* Whether the ends of calls can only be watched by taxing every system call. */
+bool kernel_calls_tax(const struct kernel *kernel);
+
+/*
+ * Where they tax: watches the ends of fork and wait calls, or does so no more.
+ * why_not stands in the hooks' values while they are off. Returns 0 or -errno.
+ */
+int kernel_watch_calls(struct kernel *kernel, bool watch, const char *why_not);
+
+/* Whether each wait call comes as a record of its own, and is not only counted. */
+void kernel_send_wait_calls(struct kernel *kernel, bool send);
 
 /* Readable (edge-triggered) when the ring was empty, and when it fills fast. */
 int kernel_ring_fd(const struct kernel *kernel);

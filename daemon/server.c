@@ -395,6 +395,7 @@ static void stream_free(void *user)
 
 	DL_DELETE(stream->server->streams, stream);
 	stream->server->other_streams -= stream->viewer.uid != 0;
+	stream->server->context.wishes_changed(stream->server->context.user);
 	sd_event_source_unref(stream->hangup);
 	if (stream->fd >= 0)
 		close(stream->fd);
@@ -419,6 +420,20 @@ static int watch_hangup(struct stream *stream, int connection_fd)
 	/* EPOLLHUP is always reported; nothing else is wanted */
 	return sd_event_add_io(stream->server->event, &stream->hangup, stream->fd, 0, on_hangup,
 			       stream);
+}
+
+struct server_wishes server_wishes(const struct server *server)
+{
+	struct server_wishes wishes = { 0 };
+	const struct stream *stream;
+
+	DL_FOREACH(server->streams, stream) {
+		if (stream->kind == STREAM_RECORDS)
+			wishes.records = true;
+		else
+			wishes.kinds |= stream->filter.kinds;
+	}
+	return wishes;
 }
 
 static bool sees_the_same(const struct viewer *a, const struct viewer *b)
@@ -568,6 +583,7 @@ static enum MHD_Result start_stream(struct request *request, enum stream_kind ki
 							"application/octet-stream");
 	result = MHD_queue_response(request->connection, MHD_HTTP_OK, response);
 	MHD_destroy_response(response);
+	request->server->context.wishes_changed(request->server->context.user);
 	return result;
 }
 

@@ -19,6 +19,8 @@ struct server_context {
 	const struct core *core;
 	/* Brings the core up to date; called before an answer is made. */
 	void (*refresh)(void *user);
+	/* A stream has begun or ended: server_wishes() may say something else. */
+	void (*wishes_changed)(void *user);
 	void *user;
 };
 
@@ -29,6 +31,14 @@ struct server_context {
 int server_new(struct server **server, sd_event *event, int listen_fd,
 	       const struct settings *settings, const struct server_context *context);
 void server_free(struct server *server);
+
+/* What is being streamed: kinds that somebody asked for by name, and raw records. */
+struct server_wishes {
+	uint32_t kinds; /* 1 << enum change_kind */
+	bool records;
+};
+
+struct server_wishes server_wishes(const struct server *server);
 
 /* Passes a change on to the clients that stream them. */
 void server_change(struct server *server, const struct change *change);

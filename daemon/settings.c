@@ -11,7 +11,15 @@
 
 #include "core/text.h"
 
-enum type { TEXT, DURATION, SIZE, COUNT };
+enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, TYPES };
+
+#define WORDS_MAX 4
+
+/* Types that are one of some words, in the order of their enum. */
+static const char *const choices[TYPES][WORDS_MAX + 1] = {
+	[SYSCALL_HOOKS] = { "auto", "always", "off" },
+	[BEST_HOOK] = { "fentry", "kprobe", "tracepoint" },
+};
 
 struct setting {
 	const char *name;
@@ -60,6 +68,11 @@ static const struct setting table[] = {
 	{ "client_timeout", DURATION, AT(client_timeout_ns), "10s", S, 3600 * S, false,
 	  "a client that is silent for so long in mid-request is dropped" },
 	{ "client_max", COUNT, AT(client_max), "256", 4, 10000, false, "most clients at a time" },
+	{ "syscall_hooks", SYSCALL_HOOKS, AT(syscall_hooks), "auto", ANY, true,
+	  "fork costs and wait results by system call tracepoints, where nothing better is allowed: "
+	  "auto (while a zombie is flagged or somebody asks), always, off" },
+	{ "best_hook", BEST_HOOK, AT(best_hook), "fentry", ANY, false,
+	  "best kind of kernel hook to use where it is allowed: fentry, kprobe, tracepoint" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };
@@ -71,6 +84,16 @@ static void *field(const struct setting *setting, const struct settings *setting
 	return (char *)settings + setting->offset;
 }
 
+static int parse_word(enum type type, const char *value, uint64_t *number)
+{
+	for (uint64_t i = 0; choices[type][i]; i++)
+		if (!strcmp(choices[type][i], value)) {
+			*number = i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int set_number(const struct setting *setting, struct settings *settings, const char *value)
 {
 	uint64_t number = 0;
@@ -80,8 +103,10 @@ static int set_number(const struct setting *setting, struct settings *settings, 
 		err = text_parse_duration(value, &number);
 	else if (setting->type == SIZE)
 		err = text_parse_size(value, &number);
-	else
+	else if (setting->type == COUNT)
 		err = text_parse_number(value, UINT64_MAX, &number);
+	else
+		err = parse_word(setting->type, value, &number);
 	if (err || number < setting->min || number > setting->max)
 		return -EINVAL;
 	memcpy(field(setting, settings), &number, sizeof(number));
@@ -104,8 +129,10 @@ static void format(const struct setting *setting, uint64_t number, char *buf, si
 		text_format_duration(number, buf, size);
 	else if (setting->type == SIZE)
 		text_format_size(number, buf, size);
-	else
+	else if (setting->type == COUNT)
 		snprintf(buf, size, "%" PRIu64, number);
+	else
+		snprintf(buf, size, "%s", choices[setting->type][number]);
 }
 
 static const char *expected(const struct setting *setting, char *buf, size_t size)
@@ -115,6 +142,8 @@ static const char *expected(const struct setting *setting, char *buf, size_t siz
 		[DURATION] = "a duration such as 250ms, 10s or 1m30s",
 		[SIZE] = "a size such as 4096, 64k or 8M",
 		[COUNT] = "a whole number",
+		[SYSCALL_HOOKS] = "auto, always or off",
+		[BEST_HOOK] = "fentry, kprobe or tracepoint",
 	};
 	char min[64], max[64];
 
@@ -451,7 +480,8 @@ void settings_print(const struct settings *settings, FILE *out)
 void settings_help(FILE *out)
 {
 	static const char *const argument[] = {
-		[TEXT] = "TEXT", [DURATION] = "DURATION", [SIZE] = "SIZE", [COUNT] = "N"
+		[TEXT] = "TEXT", [DURATION] = "DURATION",  [SIZE] = "SIZE",
+		[COUNT] = "N",	 [SYSCALL_HOOKS] = "WHEN", [BEST_HOOK] = "KIND",
 	};
 	struct option options[SETTINGS + FIXED + 1];
 	char names[SETTINGS][32], left[64];

@@ -17,6 +17,12 @@
 #define SETTING_TEXT_SIZE 1024
 #define SETTINGS_ERROR_SIZE 512
 
+/* When system calls' own tracepoints may be used, which tax every system call. */
+enum syscall_hooks { SYSCALL_HOOKS_AUTO, SYSCALL_HOOKS_ALWAYS, SYSCALL_HOOKS_OFF };
+
+/* The best kind of hook that may be used; an order from best to what always works. */
+enum best_hook { BEST_HOOK_FENTRY, BEST_HOOK_KPROBE, BEST_HOOK_TRACEPOINT };
+
 struct settings {
 	char socket[108]; /* sizeof(sockaddr_un.sun_path) */
 	char group[64];
@@ -35,6 +41,8 @@ struct settings {
 	uint64_t stream_buffer_bytes;
 	uint64_t client_timeout_ns;
 	uint64_t client_max;
+	uint64_t syscall_hooks; /* enum syscall_hooks */
+	uint64_t best_hook;	/* enum best_hook */
 };
 
 /* What the command line says besides settings. */

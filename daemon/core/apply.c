@@ -243,6 +243,16 @@ static void set_first_parent(struct core *core, struct life *life, struct lt_id 
 	kin->adopted_by = life->parent_id;
 }
 
+static void set_fork_cost(struct life *life, const struct lt_fork *e)
+{
+	life->fork_duration_ns = e->duration_ns;
+	if (!(e->flags & LT_FORK_SIZES))
+		return;
+	life->flags |= LT_LIFE_FORK_SIZES;
+	life->rss_pages = (uint32_t)e->rss_pages;
+	life->pagetable_kib = (uint32_t)(e->pagetable_bytes / 1024);
+}
+
 static void apply_fork(struct core *core, const struct lt_fork *e)
 {
 	struct life *life = life_find(core, e->child), *creator, *older;
@@ -268,6 +278,7 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 	life->forked_ns = e->hdr.time_ns;
 	life->ns_pid = e->ns_pid;
 	life->exit_signal = (uint8_t)e->exit_signal;
+	set_fork_cost(life, e);
 	if (!life->exec_ns) {
 		life->uid = e->uid;
 		set_comm(life, e->comm);
@@ -277,6 +288,29 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 			life_share_program(core, life, creator);
 	}
 	tell(core, CHANGE_FORK, life, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_fork_fail(struct core *core, const struct lt_fork_fail *e)
+{
+	static const struct failures none;
+	struct life *life = life_get(core, e->parent);
+
+	failures_add(&core->failures, e->err);
+	if (!life)
+		return;
+	if (!life->failures)
+		life_set_failures(core, life, &none);
+	if (life->failures)
+		failures_add(life->failures, e->err);
+	tell(core, CHANGE_FORK_FAIL, life, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_fork_end(struct core *core, const struct lt_fork_end *e)
+{
+	struct life *life = life_find(core, e->child);
+
+	if (life)
+		life->vfork_wait_ns = e->vfork_wait_ns;
 }
 
 static void apply_exec(struct core *core, const struct lt_exec *e)
@@ -511,6 +545,14 @@ static void apply_wait(struct core *core, const struct lt_wait *e)
 	tell(core, CHANGE_WAIT, life, e->hdr.time_ns, &e->hdr);
 }
 
+static void apply_wait_call(struct core *core, const struct lt_wait_call *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (life)
+		tell(core, CHANGE_WAIT, life, e->hdr.time_ns, &e->hdr);
+}
+
 static void apply_cgroup(struct core *core, const struct lt_cgroup *e)
 {
 	cgroup_apply(core, e);
@@ -694,6 +736,19 @@ static void restore_kin(struct core *core, struct life *life, const struct lt_li
 	kin->reaped_by = e->reaped_by;
 }
 
+static void restore_forks(struct core *core, struct life *life, const struct lt_life *e)
+{
+	struct failures failures;
+
+	life->fork_duration_ns = e->fork_duration_ns;
+	life->vfork_wait_ns = e->vfork_wait_ns;
+	life->rss_pages = (uint32_t)e->rss_pages;
+	life->pagetable_kib = (uint32_t)(e->pagetable_bytes / 1024);
+	memcpy(failures.by, e->fork_failures, sizeof(failures.by));
+	if (failures.by[0].count)
+		life_set_failures(core, life, &failures);
+}
+
 static void restore_zombie(struct core *core, struct life *life, const struct lt_life *e)
 {
 	struct death *death = life_death(core, life);
@@ -731,6 +786,7 @@ static void apply_life(struct core *core, const struct lt_life *e)
 		life_set_program(core, life, e->text, e->exe_len, e->args_len, e->flags);
 	if (e->waits.calls)
 		life_set_waits(core, life, &e->waits);
+	restore_forks(core, life, e);
 	if (e->state < LT_EXITING)
 		policy_restore_leak(core, life, e->leak_since_ns, e->leak_shrunk_ns);
 	else
@@ -755,11 +811,21 @@ static void apply_policy(struct core *core, const struct lt_policy *e)
 	policy_apply(core, e);
 }
 
+static uint64_t hook_since(const struct hook_info *old, const struct lt_hook *e, const char *value)
+{
+	uint64_t since_ns = old->since_ns ? old->since_ns : e->hdr.time_ns;
+
+	if (e->since_ns)
+		return e->since_ns;
+	return strncmp(value, "off", strlen("off")) ? since_ns : 0;
+}
+
 static void apply_hook(struct core *core, const struct lt_hook *e)
 {
 	struct hook_info *hook = core->hooks;
 	char *what = strndup(e->text, e->what_len);
 	char *value = strndup(e->text + e->what_len, e->value_len);
+	uint64_t since_ns;
 
 	while (what && hook < core->hooks + HOOKS_MAX && hook->what && strcmp(hook->what, what))
 		hook++;
@@ -768,9 +834,10 @@ static void apply_hook(struct core *core, const struct lt_hook *e)
 		free(value);
 		return;
 	}
+	since_ns = hook_since(hook, e, value);
 	free(hook->what);
 	free(hook->value);
-	*hook = (struct hook_info){ what, value };
+	*hook = (struct hook_info){ what, value, since_ns };
 }
 
 static void apply_tick(struct core *core, const struct lt_hdr *e)
@@ -801,6 +868,7 @@ static void apply_totals(struct core *core, const struct lt_totals *e)
 	core->totals.refused = e->refused;
 	core->totals.bad_records += e->bad_records; /* and those of the dump itself */
 	memcpy(core->totals.lost, e->lost, sizeof(core->totals.lost));
+	memcpy(core->failures.by, e->fork_failures, sizeof(core->failures.by));
 }
 
 /* ---- dispatch ---- */

@@ -203,6 +203,7 @@ static void dump_hook(struct dump *dump, const struct hook_info *hook)
 	if (!hook->what)
 		return;
 	dump_begin(dump, LT_HOOK);
+	e->since_ns = hook->since_ns;
 	e->what_len = dump_text(dump, hook->what, strlen(hook->what));
 	e->value_len = dump_text(dump, hook->value, strlen(hook->value));
 	dump_end(dump);
@@ -242,6 +243,16 @@ static void dump_kin(struct lt_life *e, const struct kin *kin)
 	e->tracer = kin->tracer;
 }
 
+static void dump_forks(struct lt_life *e, const struct life *life)
+{
+	e->fork_duration_ns = life->fork_duration_ns;
+	e->vfork_wait_ns = life->vfork_wait_ns;
+	e->rss_pages = life->rss_pages;
+	e->pagetable_bytes = life->pagetable_kib * (uint64_t)1024;
+	if (life->failures)
+		memcpy(e->fork_failures, life->failures->by, sizeof(e->fork_failures));
+}
+
 static void dump_program(struct dump *dump, const struct program *program)
 {
 	struct lt_life *e = &dump->record.life;
@@ -276,6 +287,7 @@ static void dump_life(struct dump *dump, const struct life *life)
 	}
 	if (life->waits)
 		e->waits = *life->waits;
+	dump_forks(e, life);
 	dump_kin(e, life->kin);
 	dump_death(e, life->death);
 	e->uid = life->uid;
@@ -304,6 +316,7 @@ static void dump_totals(struct dump *dump)
 	e->refused = totals->refused;
 	e->bad_records = totals->bad_records;
 	memcpy(e->lost, totals->lost, sizeof(e->lost));
+	memcpy(e->fork_failures, dump->core->failures.by, sizeof(e->fork_failures));
 	dump_end(dump);
 }
 

@@ -25,6 +25,7 @@ struct life;
 // clang-format off
 #define LT_CHANGES(X)               \
 	X(FORK, "fork")             \
+	X(FORK_FAIL, "fork-fail")   \
 	X(EXEC, "exec")             \
 	X(EXIT, "exit")             \
 	X(ZOMBIE, "zombie")         \

@@ -55,6 +55,11 @@ struct death {
 	struct lt_waits parent_waits;
 };
 
+/* Fork calls that failed, by errno. */
+struct failures {
+	struct lt_failure by[LT_FAILURES];
+};
+
 /* A parent with flagged zombies. since_ns 0: not open. */
 struct leak {
 	struct life *parent;
@@ -94,6 +99,9 @@ struct life {
 	struct death *death;
 	struct lt_waits *waits;
 	struct leak *leak;
+	struct failures *failures; /* its own fork calls' */
+	uint64_t fork_duration_ns, vfork_wait_ns;
+	uint32_t rss_pages, pagetable_kib; /* at birth, see lt_fork */
 	uint64_t forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
 	uint32_t flags; /* LT_LIFE_* */
 	uint32_t uid;
@@ -111,6 +119,7 @@ struct life {
 
 struct hook_info {
 	char *what, *value;
+	uint64_t since_ns;
 };
 
 #define HOOKS_MAX 16
@@ -149,6 +158,7 @@ struct core {
 	__u64 sent[LT_KERNEL_KINDS];
 	struct lt_start start;
 	struct hook_info hooks[HOOKS_MAX];
+	struct failures failures; /* all fork calls' */
 	uint32_t pass;
 	uint64_t pass_begin_ns;
 	bool seeding;
@@ -190,6 +200,8 @@ void life_set_state(struct core *core, struct life *life, enum lt_state state);
 struct kin *life_kin(struct core *core, struct life *life);
 struct death *life_death(struct core *core, struct life *life);
 void life_set_tracer(struct core *core, struct life *life, struct lt_id tracer);
+void life_set_failures(struct core *core, struct life *life, const struct failures *failures);
+void failures_add(struct failures *failures, uint32_t err);
 void life_set_waits(struct core *core, struct life *life, const struct lt_waits *waits);
 void life_set_program(struct core *core, struct life *life, const char *text, uint16_t exe_len,
 		      uint16_t args_len, uint32_t flags);

@@ -242,6 +242,26 @@ void life_set_waits(struct core *core, struct life *life, const struct lt_waits 
 		*life->waits = *waits;
 }
 
+void life_set_failures(struct core *core, struct life *life, const struct failures *failures)
+{
+	if (!life->failures)
+		life->failures = core_alloc(core, sizeof(*life->failures));
+	if (life->failures)
+		*life->failures = *failures;
+}
+
+/* The last slot is for those that find none of their own. */
+void failures_add(struct failures *failures, uint32_t err)
+{
+	struct lt_failure *last = &failures->by[LT_FAILURES - 1], *slot = failures->by;
+
+	while (slot < last && slot->count && slot->err != err)
+		slot++;
+	slot->err = slot < last ? err : 0;
+	if (slot->count < UINT32_MAX)
+		slot->count++;
+}
+
 static void count_child(struct life *parent, const struct life *child, uint32_t by)
 {
 	if (!parent)
@@ -315,5 +335,6 @@ void life_free(struct core *core, struct life *life)
 	core_release(core, life->death, sizeof(*life->death));
 	core_release(core, life->waits, sizeof(*life->waits));
 	core_release(core, life->leak, sizeof(*life->leak));
+	core_release(core, life->failures, sizeof(*life->failures));
 	core_release(core, life, sizeof(*life));
 }

@@ -103,6 +103,12 @@ static json_t *view_args(const struct program *program)
 	return array;
 }
 
+static const char *const outcome_names[LT_WAIT_OUTCOMES] = {
+#define X(NAME, name) [LT_WAIT_##NAME] = #name,
+	LT_WAIT_ENDS(X)
+#undef X
+};
+
 static json_t *view_wait_which(unsigned which)
 {
 	static const char *const names[] = {
@@ -127,7 +133,37 @@ static json_t *view_wait_call(unsigned call)
 	return call < sizeof(names) / sizeof(names[0]) ? json_string(names[call]) : json_null();
 }
 
-static json_t *view_waits(const struct lt_waits *waits)
+/* Null where none was observed: nothing is claimed then. */
+static json_t *view_wait_results(const struct lt_waits *waits)
+{
+	json_t *object = json_object();
+	uint64_t observed = 0;
+
+	for (int i = 0; i < LT_WAIT_OUTCOMES; i++) {
+		observed += waits->outcome[i];
+		set(object, outcome_names[i], integer(waits->outcome[i]));
+	}
+	set(object, "blocked_ns", integer(waits->blocked_ns));
+	if (observed)
+		return object;
+	json_decref(object);
+	return json_null();
+}
+
+/* A call whose end nobody would have seen is not said to be under way. */
+static json_t *view_waiting_since(const struct core *core, const struct lt_waits *waits)
+{
+	const struct hook_info *hook = core->hooks;
+
+	while (hook < core->hooks + HOOKS_MAX && hook->what && strcmp(hook->what, "wait_results"))
+		hook++;
+	if (hook == core->hooks + HOOKS_MAX || !hook->what || !hook->since_ns ||
+	    waits->waiting_since_ns < hook->since_ns)
+		return json_null();
+	return integer(waits->waiting_since_ns);
+}
+
+static json_t *view_waits(const struct core *core, const struct lt_waits *waits)
 {
 	json_t *object, *last;
 
@@ -143,6 +179,8 @@ static json_t *view_waits(const struct lt_waits *waits)
 	set(object, "wall", integer(waits->wall));
 	set(object, "wclone", integer(waits->wclone));
 	set(object, "nowait", integer(waits->nowait));
+	set(object, "results", view_wait_results(waits));
+	set(object, "waiting_since_ns", view_waiting_since(core, waits));
 	set(object, "last_ns", when(waits->last_ns));
 	last = json_object();
 	set(last, "call", view_wait_call(waits->last_call));
@@ -206,14 +244,39 @@ static struct lt_id reaper_of(const struct life *life)
 	return life->kin && life->kin->reaped_by.pid ? life->kin->reaped_by : life->parent_id;
 }
 
-static json_t *view_fork_cost(void)
+static json_t *view_fork_cost(const struct core *core, const struct life *life)
 {
+	bool sizes = life->flags & LT_LIFE_FORK_SIZES;
 	json_t *object = json_object();
 
-	set(object, "duration_ns", NULL);
-	set(object, "vfork_wait_ns", NULL);
-	set(object, "rss_bytes", NULL);
-	set(object, "pagetable_bytes", NULL);
+	set(object, "duration_ns", when(life->fork_duration_ns));
+	set(object, "vfork_wait_ns", when(life->vfork_wait_ns));
+	set(object, "rss_bytes", sizes ? integer(life->rss_pages * core->start.page_bytes) : NULL);
+	set(object, "pagetable_bytes",
+	    sizes ? integer(life->pagetable_kib * (uint64_t)1024) : NULL);
+	return object;
+}
+
+static json_t *errno_name(uint32_t err)
+{
+	const char *name = strerrorname_np((int)err);
+	char buf[16];
+
+	if (name)
+		return json_string(name);
+	snprintf(buf, sizeof(buf), "%" PRIu32, err);
+	return json_string(buf);
+}
+
+static json_t *view_failures(const struct failures *failures)
+{
+	json_t *object = json_object(), *name;
+
+	for (int i = 0; failures && i < LT_FAILURES && failures->by[i].count; i++) {
+		name = failures->by[i].err ? errno_name(failures->by[i].err) : json_string("other");
+		set(object, json_string_value(name), integer(failures->by[i].count));
+		json_decref(name);
+	}
 	return object;
 }
 
@@ -248,7 +311,10 @@ static json_t *view_life(const struct core *core, const struct life *life,
 	const struct kin *kin = life->kin ? life->kin : &no_kin;
 	bool dying = life->state >= LT_EXITING;
 	json_t *object = json_object(), *children = json_object();
+	json_t *waits = view_waits(core, life->waits);
 
+	if (dying && json_is_object(waits)) /* known by now or not: no call lasts */
+		set(waits, "waiting_since_ns", NULL);
 	set_identity(object, life);
 	set(object, "start_ns", integer(life->id.start_ns));
 	set(object, "ns_pid", integer(life->ns_pid));
@@ -278,11 +344,12 @@ static json_t *view_life(const struct core *core, const struct life *life,
 	set(object, "tracer", id_text(kin->tracer));
 	set(object, "reap_source", view_reap_source(life));
 	set(object, "cow", NULL);
-	set(object, "fork", view_fork_cost());
+	set(object, "fork", view_fork_cost(core, life));
+	set(object, "fork_failures", view_failures(life->failures));
 	set(children, "alive", integer(life->alive));
 	set(children, "zombies", integer(life->zombies));
 	set(object, "children", children);
-	set(object, "waits", view_waits(life->waits));
+	set(object, "waits", waits);
 	return object;
 }
 
@@ -309,8 +376,8 @@ static json_t *view_zombie(const struct core *core, const struct life *life, uin
 	set(object, "evidence", NULL);
 	set(object, "remedy", NULL);
 	set(object, "clear_now", NULL);
-	set(object, "parent_waits", life->parent ? view_waits(life->parent->waits) : NULL);
-	set(object, "parent_waits_at_death", death ? view_waits(&death->parent_waits) : NULL);
+	set(object, "parent_waits", life->parent ? view_waits(core, life->parent->waits) : NULL);
+	set(object, "parent_waits_at_death", death ? view_waits(core, &death->parent_waits) : NULL);
 	set(object, "sigchld", view_sigchld(life));
 	return object;
 }
@@ -426,6 +493,7 @@ json_t *view_status(const struct core *core, uint64_t now_ns)
 	set(object, "repairs", integer(totals.repairs));
 	set(object, "refused", integer(totals.refused));
 	set(object, "forks", integer(totals.forks));
+	set(object, "fork_failures", view_failures(&core->failures));
 	set(object, "threads", integer(core->sent[LT_THREAD]));
 	set(object, "execs", integer(totals.execs));
 	set(object, "exits", integer(totals.exits));
@@ -472,7 +540,18 @@ static void line_FORK(const struct line *line)
 	set(line->object, "uid", integer(e->uid));
 	set(line->object, "kernel", json_boolean(e->flags & LT_FORK_KERNEL));
 	set_place(line->object, line->life->cgroup);
-	set(line->object, "fork", view_fork_cost());
+	set(line->object, "fork", view_fork_cost(line->core, line->life));
+}
+
+static void line_FORK_FAIL(const struct line *line)
+{
+	const struct lt_fork_fail *e = (const void *)line->change->record;
+
+	set(line->object, "errno", errno_name(e->err));
+	set(line->object, "tid", integer(e->tid));
+	set(line->object, "clone_flags", text_clone_flags(e->clone_flags));
+	set(line->object, "duration_ns", integer(e->duration_ns));
+	set_place(line->object, line->life->cgroup);
 }
 
 static void line_EXEC(const struct line *line)
@@ -500,7 +579,7 @@ static void line_ZOMBIE(const struct line *line)
 	set(line->object, "sigchld", view_sigchld(line->life));
 	set(line->object, "tracer", line->life->kin ? id_text(line->life->kin->tracer) : NULL);
 	set(line->object, "parent_waits",
-	    line->life->death ? view_waits(&line->life->death->parent_waits) : NULL);
+	    line->life->death ? view_waits(line->core, &line->life->death->parent_waits) : NULL);
 	set(line->object, "inferred", json_boolean(line->life->flags & LT_LIFE_INFERRED));
 }
 
@@ -555,11 +634,35 @@ static void line_CONTINUE(const struct line *line)
 	(void)line;
 }
 
+static json_t *view_call(const struct lt_wait_call *e)
+{
+	bool failed = e->result < 0 && e->outcome != LT_WAIT_RESTARTED;
+	json_t *object = json_object();
+
+	set(object, "call", view_wait_call(e->call));
+	set(object, "which", view_wait_which(e->which));
+	set(object, "pid", json_integer(e->pid));
+	set(object, "options", text_wait_options(e->options));
+	set(object, "tid", integer(e->tid));
+	set(object, "result",
+	    e->outcome < LT_WAIT_OUTCOMES ? json_string(outcome_names[e->outcome]) : NULL);
+	set(object, "child_pid", e->result > 0 ? integer((uint64_t)e->result) : NULL);
+	set(object, "errno", failed ? errno_name((uint32_t)-e->result) : NULL);
+	set(object, "restarts", integer(e->restarts));
+	set(object, "began_ns", integer(e->began_ns));
+	set(object, "blocked_ns", integer(since(e->hdr.time_ns, e->began_ns)));
+	return object;
+}
+
 static void line_WAIT(const struct line *line)
 {
-	const struct lt_wait *e = (const void *)line->change->record;
+	const struct lt_hdr *record = line->change->record;
+	bool one = record->kind == LT_WAIT_CALL;
 
-	set(line->object, "waits", view_waits(&e->waits));
+	set(line->object, "waits",
+	    one ? NULL :
+		  view_waits(line->core, &((const struct lt_wait *)(const void *)record)->waits));
+	set(line->object, "call", one ? view_call((const void *)record) : NULL);
 }
 
 static void line_LEAK_OPEN(const struct line *line)

@@ -500,7 +500,7 @@ static int child_count(pid_t pid)
 	return n;
 }
 
-static void end_tail(struct lt *lt)
+void lt__end_tail(struct lt *lt)
 {
 	int code;
 
@@ -529,7 +529,7 @@ void lt__stop(struct lt *lt)
 {
 	int code;
 
-	end_tail(lt);
+	lt__end_tail(lt);
 	end_daemon(lt);
 	lt_require(waitpid(-1, &code, WNOHANG) < 0 && errno == ECHILD, "a child is left");
 	lt_require(fd_count(getpid()) <= lt->own_fds, "%d descriptors, %d before",
@@ -874,7 +874,8 @@ void lt__fence(struct lt *lt)
 	lt_await(marker_seen(lt, &markers, "reap", NSEC_PER_SEC), "no marker comes through");
 }
 
-void lt__tail(struct lt *lt)
+/* KINDS NULL: all of all. */
+static void start_tail(struct lt *lt, const char *kinds, const char *comm)
 {
 	char path[512];
 	const char *argv[] = {
@@ -883,6 +884,10 @@ void lt__tail(struct lt *lt)
 		"--json",
 		"--socket",
 		lt->socket,
+		kinds ? "--kind" : NULL,
+		kinds,
+		"--comm",
+		comm,
 		NULL,
 	};
 	struct spawn spawn = { argv, { -1, -1, -1 }, SIGKILL };
@@ -897,6 +902,19 @@ void lt__tail(struct lt *lt)
 	close(log);
 	stream__init(&lt->tail, fd[0], take_event, lt);
 	lt_await(marker_seen(lt, &markers, "fork", LT_DEADLINE_NS / 50), "tail shows nothing");
+}
+
+void lt__tail(struct lt *lt)
+{
+	start_tail(lt, NULL, NULL);
+}
+
+void lt__tail_by_name(struct lt *lt, const char *comm)
+{
+	start_tail(lt,
+		   "fork,fork-fail,exec,exit,zombie,flagged,reap,autoreap,orphan,stop,"
+		   "continue,wait,leak-open,leak-close,lost",
+		   comm);
 }
 
 /* --- the cast --- */

@@ -152,6 +152,16 @@ struct event {
 void lt__tail(struct lt *lt);
 
 /*
+ * The same, by naming every kind: then what must be asked for by name is shown,
+ * too. As that is much, only of processes whose name matches COMM (a glob);
+ * ours must be among them.
+ */
+void lt__tail_by_name(struct lt *lt, const char *comm);
+
+/* Ends the tail; what it showed stays. */
+void lt__end_tail(struct lt *lt);
+
+/*
  * Only the events of our descendants are kept, and those of lives watched: ID
  * is of a process that was there before the tail.
  */

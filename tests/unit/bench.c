@@ -69,6 +69,37 @@ void feed_fork(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent)
 	feed(bench, &e);
 }
 
+void feed_fork_fail(struct bench *bench, uint64_t ms, uint64_t parent, unsigned err)
+{
+	struct lt_fork_fail e = { HDR(lt_fork_fail, FORK_FAIL, ms), .parent = id_of(parent),
+				  .tid = (uint32_t)parent, .err = err };
+
+	feed(bench, &e);
+}
+
+void feed_fork_end(struct bench *bench, uint64_t ms, uint64_t child, uint64_t vfork_wait_ns)
+{
+	struct lt_fork_end e = { HDR(lt_fork_end, FORK_END, ms), .child = id_of(child),
+				 .vfork_wait_ns = vfork_wait_ns };
+
+	feed(bench, &e);
+}
+
+void feed_hook(struct bench *bench, uint64_t ms, const char *what, const char *value)
+{
+	union {
+		struct lt_hook e;
+		char bytes[512];
+	} u = { .e = { HDR(lt_hook, HOOK, ms) } };
+
+	u.e.what_len = (uint32_t)strlen(what);
+	u.e.value_len = (uint32_t)strlen(value);
+	memcpy(u.bytes + sizeof(u.e), what, u.e.what_len);
+	memcpy(u.bytes + sizeof(u.e) + u.e.what_len, value, u.e.value_len);
+	u.e.hdr.size += (u.e.what_len + u.e.value_len + 7U) & ~7U;
+	feed(bench, &u.e);
+}
+
 void feed_exec(struct bench *bench, uint64_t ms, uint64_t pid, const char *exe, const char *arg)
 {
 	union {

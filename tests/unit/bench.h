@@ -30,6 +30,9 @@ struct lt_id id_of(uint64_t pid);
 
 void feed(struct bench *bench, const void *record);
 void feed_fork(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent);
+void feed_fork_fail(struct bench *bench, uint64_t ms, uint64_t parent, unsigned err);
+void feed_fork_end(struct bench *bench, uint64_t ms, uint64_t child, uint64_t vfork_wait_ns);
+void feed_hook(struct bench *bench, uint64_t ms, const char *what, const char *value);
 void feed_exec(struct bench *bench, uint64_t ms, uint64_t pid, const char *exe, const char *arg);
 void feed_exit(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent, int code,
 	       uint64_t adopter, unsigned flags);

@@ -443,7 +443,7 @@ static void check_same(const struct bench *a, const struct bench *b)
 static void random_step(struct bench *const *benches, size_t count, unsigned *seed, uint64_t ms)
 {
 	uint64_t pid = 100 + (uint64_t)rand_r(seed) % 60, parent = 40 + pid % 7;
-	int what = rand_r(seed) % 9;
+	int what = rand_r(seed) % 11;
 
 	for (size_t i = 0; i < count; i++) {
 		struct bench *b = benches[i];
@@ -474,6 +474,12 @@ static void random_step(struct bench *const *benches, size_t count, unsigned *se
 		case 8:
 			if (pid % 10 == 0)
 				feed_exit(b, ms, parent, INIT, 0, INIT, 0);
+			break;
+		case 9:
+			feed_fork_fail(b, ms, parent, 1 + (unsigned)pid % 10);
+			break;
+		case 10:
+			feed_fork_end(b, ms, pid, ms);
 			break;
 		}
 	}

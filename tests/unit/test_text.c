@@ -285,6 +285,9 @@ Test(settings, a_bad_file_is_told_by_line)
 		{ "[other]\nzombie_age = 1s\n", "unknown section 'other'" },
 		{ "zombie_age\n", ":1: " },
 		{ "ring_size = 5000\n", "not a power of two" },
+		{ "syscall_hooks = always\n", NULL },
+		{ "syscall_hooks = Always\n",
+		  ":1: syscall_hooks: 'Always' is not auto, always or off" },
 	};
 
 	for
@@ -314,6 +317,7 @@ Test(settings, what_is_printed_loads_again)
 	settings_defaults(&settings);
 	cr_assert_eq(settings_set(&settings, "zombie-age", "1m30s", error), 0);
 	cr_assert_eq(settings_set(&settings, "ignore_comm", "a*,b", error), 0);
+	cr_assert_eq(settings_set(&settings, "syscall_hooks", "off", error), 0);
 	file = fopen(temporary(path), "w");
 	settings_print(&settings, file);
 	fclose(file);
@@ -321,6 +325,7 @@ Test(settings, what_is_printed_loads_again)
 	cr_assert_eq(settings_load(&again, path, error), 0, "%s", error);
 	cr_assert_eq(again.zombie_age_ns, 90 * NSEC_PER_SEC);
 	cr_assert_str_eq(again.ignore_comm, "a*,b");
+	cr_assert_eq(again.syscall_hooks, SYSCALL_HOOKS_OFF);
 	cr_assert_null(settings_reload(&settings, &again));
 	unlink(path);
 }

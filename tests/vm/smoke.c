@@ -9,6 +9,8 @@
  *		--slow N	time limits are N times the usual
  *		--before PID	that process made a zombie (status 11) before the daemon began
  *		--only NAME	one case
+ *		--best-hook KIND	the daemon was told to use nothing better: fentry, kprobe,
+ *				tracepoint
  *	smoke --leave-zombie	makes that zombie, and waits for the end of its standard input
  *	smoke --exit N		just that: for exec
  *
@@ -41,7 +43,8 @@ static struct {
 	int slow;
 	pid_t before;
 	const char *only;
-} options = { .slow = 1 };
+	const char *best_hook;
+} options = { .slow = 1, .best_hook = "fentry" };
 
 static int limit_ms(void)
 {
@@ -176,6 +179,22 @@ static json_t *row_of(const char *command, const char *array, pid_t pid)
 	return found;
 }
 
+/* The same from `ps --all`, which also has those that were reaped. */
+static json_t *all_row_of(pid_t pid)
+{
+	json_t *document = ask_http("/v1/processes?all=1");
+	json_t *found = NULL;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(ask_at(document, "processes"), i, row) {
+		if (json_integer_value(ask_at(row, "pid")) == pid)
+			found = json_incref(row);
+	}
+	json_decref(document);
+	return found;
+}
+
 static json_t *zombie_row(pid_t pid)
 {
 	return row_of("zombies", "zombies", pid);
@@ -216,7 +235,8 @@ static const char *expected_reap_source(void)
 {
 	json_t *status = ask_http("/v1/status");
 	const char *hook = json_string_value(ask_at(status, "hooks.reap"));
-	bool exact = !options.direct || (hook && strstr(hook, "release_task"));
+	bool exact = (!options.direct && strcmp(options.best_hook, "tracepoint")) ||
+		     (hook && strstr(hook, "release_task"));
 
 	json_decref(status);
 	return exact ? "release" : "free";
@@ -671,6 +691,184 @@ static void case_wait_calls(void)
 	close_word();
 }
 
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static pid_t signal_target;
+
+static bool is_asleep(pid_t pid)
+{
+	char path[64], line[512] = "";
+	FILE *file;
+	char *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		line[0] = '\0';
+	if (file)
+		fclose(file);
+	end = strrchr(line, ')');
+	return end && end[2] == 'S';
+}
+
+/* Signals the one who waits for it, and again when that one waits again. */
+static void body_signals(void)
+{
+	for (int i = 0; i < 2; i++) {
+		while (!is_asleep(signal_target))
+			usleep(1000);
+		if (!i)
+			kill(signal_target, SIGUSR1);
+		usleep(10000);
+	}
+}
+
+/* A call that a signal interrupts: with SA_RESTART it goes on, without it fails. */
+static void wait_disturbed(int flags)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
+	pid_t pid;
+
+	signal_target = getpid();
+	sigaction(SIGUSR1, &action, NULL);
+	pid = spawn(body_signals);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* A fork into a pid namespace whose init is dead fails with ENOMEM. */
+static void fail_to_fork(void)
+{
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID))
+		_exit(98);
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+	for (int i = 0; i < 3; i++)
+		if (fork() >= 0 || errno != ENOMEM)
+			_exit(97);
+}
+
+/*
+ * Ten calls, by their answers: nothing; ECHILD; a stop; a child; by waitid one;
+ * one after a restart; EINTR, then one; a vforked one; the namespace's init.
+ */
+static void body_calls(void)
+{
+	siginfo_t info;
+	pid_t pid = spawn(body_pause);
+
+	waitpid(pid, NULL, WNOHANG);
+	waitpid(getpid(), NULL, 0);
+	kill(pid, SIGSTOP);
+	waitpid(pid, &(int){ 0 }, WUNTRACED);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	pid = spawn(body_nothing);
+	waitid(P_PID, (id_t)pid, &info, WEXITED);
+	wait_disturbed(SA_RESTART);
+	wait_disturbed(0);
+	pid = vfork();
+	if (!pid) {	       /* it must take time, and calls only the kernel */
+		usleep(20000); /* NOLINT(clang-analyzer-unix.Vfork) */
+		_exit(0);
+	}
+	say_pid(pid);
+	waitpid(pid, NULL, 0);
+	fail_to_fork();
+	say_pid(getpid());
+	body_pause();
+}
+
+static void expect_begin_of(json_t *object, const char *path, const char *begin)
+{
+	const char *text = json_string_value(ask_at(object, path));
+
+	if (!text || strncmp(text, begin, strlen(begin)))
+		blame_value(object, path, begin);
+}
+
+/* That the hooks are those that this kernel must allow; false: they are off, on somebody's host. */
+static bool expect_call_hooks(void)
+{
+	static const struct {
+		const char *best, *wait, *fork;
+	} hooks[] = {
+		{ "fentry", "fexit/do_wait", "fentry/kernel_clone" },
+		{ "kprobe", "kretprobe/do_wait", "kprobe/kernel_clone" },
+		{ "tracepoint", "tp/syscalls/sys_exit_wait4", "tp/syscalls/sys_enter_clone" },
+	};
+	json_t *status = ask_http("/v1/status");
+	const char *wait = json_string_value(ask_at(status, "hooks.wait_results"));
+	bool on = wait && strncmp(wait, "off", 3) != 0;
+
+	for (size_t i = 0; !options.direct && i < sizeof(hooks) / sizeof(hooks[0]); i++) {
+		if (strcmp(hooks[i].best, options.best_hook))
+			continue;
+		expect_begin_of(status, "hooks.wait_results", hooks[i].wait);
+		expect_begin_of(status, "hooks.fork_cost", hooks[i].fork);
+	}
+	json_decref(status);
+	return on;
+}
+
+static void expect_costs(pid_t pid, pid_t vforked)
+{
+	json_t *fork_event = expect_event("fork", pid);
+	json_t *row;
+
+	expect_at_least(fork_event, "fork.duration_ns", 1000);
+	expect_at_least(fork_event, "fork.rss_bytes", 4096);
+	expect_at_least(fork_event, "fork.pagetable_bytes", 8192);
+	expect_null(fork_event, "fork.vfork_wait_ns");
+	fork_event = expect_event("fork", vforked);
+	expect_at_least(fork_event, "fork.duration_ns", 1000);
+	expect_number(fork_event, "fork.rss_bytes", 0);
+	row = all_row_of(vforked);
+	expect_at_least(row, "fork.vfork_wait_ns", 20000000);
+	json_decref(row);
+}
+
+static void case_calls(void)
+{
+	pid_t pid, vforked;
+	json_t *row;
+
+	if (!expect_call_hooks()) {
+		printf("# calls: the hooks are off here\n");
+		return;
+	}
+	open_word();
+	pid = spawn(body_calls);
+	vforked = hear_pid();
+	hear_pid();
+	expect_sync();
+	row = expect_state(pid, "running");
+	expect_number(row, "waits.calls", 10);
+	expect_number(row, "waits.results.nothing", 1);
+	expect_number(row, "waits.results.echild", 1);
+	expect_number(row, "waits.results.reported", 1);
+	expect_number(row, "waits.results.reaped", 6);
+	expect_number(row, "waits.results.eintr", 1);
+	expect_number(row, "waits.results.restarted", 1);
+	expect_number(row, "waits.results.failed", 0);
+	expect_null(row, "waits.waiting_since_ns");
+	expect_number(row, "fork_failures.ENOMEM", 3);
+	expect_event("fork-fail", pid);
+	expect_count("fork-fail", pid, 3);
+	json_decref(row);
+	expect_costs(pid, vforked);
+	kill(pid, SIGKILL);
+	reap(pid);
+	close_word();
+}
+
 static long long births_by_lifetrace(void)
 {
 	json_t *status = ask_http("/v1/status");
@@ -860,6 +1058,7 @@ static const struct smoke_case {
 	{ "thread-execs", case_thread_execs },
 	{ "clone-parent", case_clone_parent },
 	{ "wait-calls", case_wait_calls },
+	{ "calls", case_calls },
 	{ "births-are-counted", case_births_are_counted },
 	{ "table-is-proc", case_table_is_proc },
 	{ "nothing-lost", case_nothing_lost },
@@ -920,7 +1119,7 @@ static int leave_zombie(void)
 
 int main(int argc, char **argv)
 {
-	enum { COMMAND = 1, SOCKET, DIRECT, SLOW, BEFORE, ONLY, LEAVE_ZOMBIE, EXIT };
+	enum { COMMAND = 1, SOCKET, DIRECT, SLOW, BEFORE, ONLY, BEST_HOOK, LEAVE_ZOMBIE, EXIT };
 	static const struct option names[] = {
 		{ "command", required_argument, NULL, COMMAND },
 		{ "socket", required_argument, NULL, SOCKET },
@@ -928,6 +1127,7 @@ int main(int argc, char **argv)
 		{ "slow", required_argument, NULL, SLOW },
 		{ "before", required_argument, NULL, BEFORE },
 		{ "only", required_argument, NULL, ONLY },
+		{ "best-hook", required_argument, NULL, BEST_HOOK },
 		{ "leave-zombie", no_argument, NULL, LEAVE_ZOMBIE },
 		{ "exit", required_argument, NULL, EXIT },
 		{},
@@ -954,6 +1154,9 @@ int main(int argc, char **argv)
 			break;
 		case ONLY:
 			options.only = optarg;
+			break;
+		case BEST_HOOK:
+			options.best_hook = optarg;
 			break;
 		case LEAVE_ZOMBIE:
 			return leave_zombie();
