@@ -58,6 +58,37 @@ enum bpf_func_id___lt {
 #define LT_THREAD_SIZE 16384
 
 /*
+ * f1a7941243c1 ("mm: convert mm's rss stats into percpu_counter", 6.2): before
+ * it an array of exact counts. What CPUs keep to themselves is not in count: up
+ * to a batch (32 pages or twice the number of CPUs) each.
+ */
+struct mm_rss_stat___array {
+	atomic_long_t count[4];
+} __attribute__((preserve_access_index));
+
+struct mm_struct___array {
+	struct mm_rss_stat___array rss_stat;
+} __attribute__((preserve_access_index));
+
+#define MM_FILEPAGES 0 /* include/linux/mm_types_task.h; 2 counts what is swapped out */
+#define MM_ANONPAGES 1
+#define MM_SHMEMPAGES 3
+
+#define lt_rss_count(mm, i)                                                                   \
+	(bpf_core_field_exists(((struct mm_struct___array *)(mm))->rss_stat.count) ?          \
+		 BPF_CORE_READ((struct mm_struct___array *)(mm), rss_stat.count[i].counter) : \
+		 BPF_CORE_READ(mm, rss_stat[i].count))
+
+static __always_inline __u64 lt_rss_pages(struct mm_struct *mm)
+{
+	__s64 pages = lt_rss_count(mm, MM_FILEPAGES);
+
+	pages += lt_rss_count(mm, MM_ANONPAGES);
+	pages += lt_rss_count(mm, MM_SHMEMPAGES);
+	return pages > 0 ? pages : 0;
+}
+
+/*
  * task_struct.in_execve is not to be counted on: where it is missing, an exec
  * also sends the new name by itself, before its own record.
  */
@@ -98,6 +129,29 @@ static __always_inline struct upid *lt_upid(struct pid *pid, __u32 level)
 {
 	return (void *)pid + bpf_core_field_offset(struct pid, numbers) +
 	       level * bpf_core_type_size(struct upid);
+}
+
+/*
+ * 5e31275cc997 ("mm: add per-VMA lock and helper functions to control it",
+ * 6.4): a number that every change of the memory map moves on; a seqcount_t
+ * since eb449bd96954 (6.14).
+ */
+struct mm_struct___seq {
+	int mm_lock_seq;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool lt_mm_seq(struct task_struct *task, __u32 *seq)
+{
+	struct mm_struct *mm = task->mm;
+
+	*seq = 0;
+	if (bpf_core_field_exists(mm->mm_lock_seq.sequence))
+		*seq = mm->mm_lock_seq.sequence;
+	else if (bpf_core_field_exists(((struct mm_struct___seq *)mm)->mm_lock_seq))
+		*seq = BPF_CORE_READ((struct mm_struct___seq *)mm, mm_lock_seq);
+	else
+		return false;
+	return true;
 }
 
 #endif

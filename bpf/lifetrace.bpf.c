@@ -4,7 +4,7 @@
  * task iterator. It needs neither kprobes nor fentry and loads on locked-down
  * kernels. Hooks and their traps: docs/kernel.md.
  */
-#include "task.bpf.h"
+#include "cow.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -66,6 +66,23 @@ LT_SCRATCH(scan_scratch, lt_life, 0)
 
 /* ---- birth ---- */
 
+/* What the fork made the two share: nothing that is copied where they have one memory. */
+static __always_inline void fill_sizes(struct lt_fork *e, struct task_struct *child,
+				       __u64 clone_flags)
+{
+	struct mm_struct *mm = child->mm;
+
+	e->rss_pages = 0;
+	e->pagetable_bytes = 0;
+	if (!mm)
+		return;
+	e->flags |= LT_FORK_SIZES;
+	if (clone_flags & CLONE_VM)
+		return;
+	e->rss_pages = lt_rss_pages(mm);
+	e->pagetable_bytes = mm->pgtables_bytes.counter;
+}
+
 /*
  * task_newtask, not sched_process_fork: it carries the clone flags, and fires
  * once for each increment of total_forks (/proc/stat's "processes"), also for
@@ -98,8 +115,10 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 	e->ns_pid = lt_pid_at(child, lt_ns_level(child));
 	e->parent_level_pid = lt_pid_at(child, lt_ns_level(parent));
 	e->flags = child->flags & PF_KTHREAD ? LT_FORK_KERNEL : 0;
+	fill_sizes(e, child, clone_flags);
 	lt_cgroup_of(&e->cgroup, child);
 	lt_comm_of(e->comm, child);
+	lt_cow_of(&e->creator_cow, e->creator, e->creator_tid);
 	lt_submit(e);
 	return 0;
 }
@@ -141,6 +160,10 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	e->old_tid = old_pid;
 	e->exe_len = exe_len;
 	e->args_len = args_len;
+	lt_id_of(&e->parent, task->real_parent);
+	lt_cow_leave(old_pid);
+	lt_cow_of(&e->cow, e->id, old_pid);
+	lt_cow_of(&e->parent_cow, e->parent, e->parent.pid);
 	lt_cgroup_of(&e->cgroup, task);
 	lt_comm_of(e->comm, task);
 	lt_output(&e->hdr, LT_EXEC, (sizeof(*e) + end + LT_ALIGN - 1) & ~(LT_ALIGN - 1));
@@ -268,6 +291,8 @@ static __always_inline void emit_exit(struct task_struct *task)
 	e->exit_signal = leader->exit_signal;
 	e->uid = lt_uid_of(task);
 	e->flags = exit_flags(leader);
+	lt_cow_of(&e->cow, e->id, 0);
+	lt_cow_of(&e->parent_cow, e->parent, e->parent.pid);
 	lt_submit(e);
 }
 
@@ -275,7 +300,9 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
 	__u32 tgid = task->tgid;
+	struct lt_id id;
 
+	lt_cow_leave(task->pid);
 	if (!lt_group_dead(ctx, task)) {
 		/* in exit_group all follow at once: not worth a record */
 		if (lt_is_leader(task) && !(task->signal->flags & SIGNAL_GROUP_EXIT))
@@ -283,6 +310,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	}
 	emit_exit(task);
+	lt_id_of(&id, task);
+	lt_cow_end(id);
 	forget_waits(tgid);
 	return 0;
 }

@@ -79,6 +79,15 @@ static void fold(void *user, const void *record, size_t len)
 		server_record(daemon->server, record, len);
 }
 
+/* Of counts that are read again and again, those that have changed. */
+static void fold_news(void *user, const void *record, size_t len)
+{
+	struct daemon *daemon = user;
+
+	if (core_is_news(daemon->core, record))
+		fold(daemon, record, len);
+}
+
 static void fold_from_ring(void *user, const void *record, size_t len)
 {
 	struct daemon *daemon = user;
@@ -322,7 +331,8 @@ static void look_for_losses(struct daemon *daemon)
 	memcpy(daemon->lost, lost, sizeof(lost));
 	news.hdr.time_ns = boot_ns();
 	fold(daemon, &news, sizeof(news));
-	want_pass(daemon);
+	if (sum > news.count[LT_COW] + news.count[LT_COW_FAULT]) /* a pass repairs no count */
+		want_pass(daemon);
 }
 
 /* ---- the ring ---- */
@@ -511,6 +521,7 @@ static void refresh(void *user)
 	look_for_dying(daemon);
 	fold_counts(daemon);
 	kernel_waits(daemon->kernel, fold, daemon);
+	kernel_cows(daemon->kernel, fold_news, daemon);
 	fold_proc(daemon);
 	fold_tick(daemon);
 	plan_due(daemon);
@@ -649,7 +660,9 @@ static int open_socket(struct daemon *daemon)
 static int open_kernel(struct daemon *daemon)
 {
 	struct kernel_options options = { .ring_bytes = daemon->settings->ring_bytes,
-					  .btf = daemon->settings->btf };
+					  .btf = daemon->settings->btf,
+					  .cow = (enum cow_set)daemon->settings->cow,
+					  .cow_max = daemon->settings->cow_max };
 	int err;
 
 	if (!proc_in_initial_pidns()) {

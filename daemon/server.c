@@ -536,6 +536,13 @@ static json_t *get_processes(const struct request *request)
 	return view_processes(core, core_now_ns(core), &request->filter, &request->viewer);
 }
 
+static json_t *get_cow(const struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	return view_cow(core, core_now_ns(core), &request->filter, &request->viewer);
+}
+
 static enum MHD_Result start_stream(struct request *request, enum stream_kind kind)
 {
 	const union MHD_ConnectionInfo *info =
@@ -619,6 +626,7 @@ static const struct route {
 	{ "/v1/status", 0, get_status, NULL, true },
 	{ "/v1/zombies", VIEW_ZOMBIES, get_zombies, NULL, true },
 	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true },
+	{ "/v1/cow", VIEW_COW, get_cow, NULL, true },
 	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false },
 	{ "/v1/record", 0, NULL, stream_records, true },
 	{ "/healthz", 0, NULL, answer_health, false },

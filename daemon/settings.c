@@ -11,13 +11,14 @@
 
 #include "core/text.h"
 
-enum type { TEXT, DURATION, SIZE, COUNT };
+enum type { TEXT, DURATION, SIZE, COUNT, CHOICE };
 
 struct setting {
 	const char *name;
 	enum type type;
 	size_t offset, size;
-	const char *preset;
+	const char
+		*preset; /* of a CHOICE: all its words, the default first; its number counts them */
 	uint64_t min, max;
 	bool reloads;
 	const char *help;
@@ -60,6 +61,10 @@ static const struct setting table[] = {
 	{ "client_timeout", DURATION, AT(client_timeout_ns), "10s", S, 3600 * S, false,
 	  "a client that is silent for so long in mid-request is dropped" },
 	{ "client_max", COUNT, AT(client_max), "256", 4, 10000, false, "most clients at a time" },
+	{ "cow", CHOICE, AT(cow), "auto off faults copies", ANY, false,
+	  "what observes copy-on-write: auto, off, faults or copies" },
+	{ "cow_max", COUNT, AT(cow_max), "16384", 16, 1 << 20, false,
+	  "most processes whose copy-on-write is counted; the longest idle goes first" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };
@@ -71,6 +76,28 @@ static void *field(const struct setting *setting, const struct settings *setting
 	return (char *)settings + setting->offset;
 }
 
+/* The index of the word in the list. */
+static int find_choice(const char *choices, const char *value, uint64_t *index)
+{
+	size_t len = strlen(value);
+
+	*index = 0;
+	for (const char *word = choices; word; (*index)++) {
+		if (len == strcspn(word, " ") && !strncmp(word, value, len))
+			return 0;
+		word = strchr(word, ' ');
+		word = word ? word + 1 : NULL;
+	}
+	return -EINVAL;
+}
+
+static void format_choice(const char *choices, uint64_t index, char *buf, size_t size)
+{
+	while (index--)
+		choices = strchr(choices, ' ') + 1;
+	snprintf(buf, size, "%.*s", (int)strcspn(choices, " "), choices);
+}
+
 static int set_number(const struct setting *setting, struct settings *settings, const char *value)
 {
 	uint64_t number = 0;
@@ -80,6 +107,8 @@ static int set_number(const struct setting *setting, struct settings *settings, 
 		err = text_parse_duration(value, &number);
 	else if (setting->type == SIZE)
 		err = text_parse_size(value, &number);
+	else if (setting->type == CHOICE)
+		err = find_choice(setting->preset, value, &number);
 	else
 		err = text_parse_number(value, UINT64_MAX, &number);
 	if (err || number < setting->min || number > setting->max)
@@ -104,6 +133,8 @@ static void format(const struct setting *setting, uint64_t number, char *buf, si
 		text_format_duration(number, buf, size);
 	else if (setting->type == SIZE)
 		text_format_size(number, buf, size);
+	else if (setting->type == CHOICE)
+		format_choice(setting->preset, number, buf, size);
 	else
 		snprintf(buf, size, "%" PRIu64, number);
 }
@@ -118,6 +149,10 @@ static const char *expected(const struct setting *setting, char *buf, size_t siz
 	};
 	char min[64], max[64];
 
+	if (setting->type == CHOICE) {
+		snprintf(buf, size, "one of: %s", setting->preset);
+		return buf;
+	}
 	if (setting->type == TEXT || (setting->min == 0 && setting->max == UINT64_MAX))
 		return what[setting->type];
 	format(setting, setting->min, min, sizeof(min));
@@ -186,7 +221,8 @@ void settings_defaults(struct settings *settings)
 
 	memset(settings, 0, sizeof(*settings));
 	for (size_t i = 0; i < SETTINGS; i++)
-		settings_set(settings, table[i].name, table[i].preset, error);
+		if (table[i].type != CHOICE) /* its default is 0 */
+			settings_set(settings, table[i].name, table[i].preset, error);
 }
 
 /* ---- the file ---- */
@@ -448,10 +484,15 @@ void settings_print(const struct settings *settings, FILE *out)
 	}
 }
 
+static int preset_len(const struct setting *setting)
+{
+	return (int)strcspn(setting->preset, setting->type == CHOICE ? " " : "");
+}
+
 void settings_help(FILE *out)
 {
 	static const char *const argument[] = {
-		[TEXT] = "TEXT", [DURATION] = "DURATION", [SIZE] = "SIZE", [COUNT] = "N"
+		[TEXT] = "TEXT", [DURATION] = "DURATION", [SIZE] = "SIZE", [COUNT] = "N", [CHOICE] = "WORD"
 	};
 	struct option options[SETTINGS + FIXED + 1];
 	char names[SETTINGS][32], left[64];
@@ -466,9 +507,9 @@ void settings_help(FILE *out)
 		     "Settings (in the file: name = value, underscores for dashes):\n");
 	for (size_t i = 0; i < SETTINGS; i++) {
 		snprintf(left, sizeof(left), "--%s %s", names[i], argument[table[i].type]);
-		fprintf(out, "  %-27s %s%s%s%s%s\n", left, table[i].help,
-			*table[i].preset ? " [" : "", table[i].preset, *table[i].preset ? "]" : "",
-			table[i].reloads ? "" : " (not by SIGHUP)");
+		fprintf(out, "  %-27s %s%s%.*s%s%s\n", left, table[i].help,
+			*table[i].preset ? " [" : "", preset_len(&table[i]), table[i].preset,
+			*table[i].preset ? "]" : "", table[i].reloads ? "" : " (not by SIGHUP)");
 	}
 	fprintf(out, "\nExamples:\n"
 		     "  lifetraced --zombie-age 2s --leak-count 3\n"
@@ -483,7 +524,8 @@ void settings_document(FILE *out)
 		"for underscores. Written by `lifetraced --document-settings`.\n\n");
 	fprintf(out, "| setting | default | what it is | SIGHUP |\n| --- | --- | --- | --- |\n");
 	for (size_t i = 0; i < SETTINGS; i++)
-		fprintf(out, "| `%s` | `%s` | %s | %s |\n", table[i].name,
+		fprintf(out, "| `%s` | `%.*s` | %s | %s |\n", table[i].name,
+			*table[i].preset ? preset_len(&table[i]) : 6,
 			*table[i].preset ? table[i].preset : "(none)", table[i].help,
 			table[i].reloads ? "yes" : "no");
 }

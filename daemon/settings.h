@@ -35,6 +35,8 @@ struct settings {
 	uint64_t stream_buffer_bytes;
 	uint64_t client_timeout_ns;
 	uint64_t client_max;
+	uint64_t cow; /* enum cow_set */
+	uint64_t cow_max;
 };
 
 /* What the command line says besides settings. */
