@@ -65,7 +65,7 @@ static __always_inline void begin_fault(struct lt_cow_slot *slot, __u64 address)
 static __always_inline void send_fault(const struct lt_cow_slot *slot, __u32 result,
 				       __u64 duration_ns)
 {
-	struct lt_cow_fault *e = lt_reserve(LT_COW_FAULT, sizeof(*e));
+	struct lt_cow_fault *e = lt_reserve_spare(LT_COW_FAULT, sizeof(*e));
 
 	if (!e)
 		return;

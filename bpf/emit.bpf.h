@@ -104,6 +104,20 @@ static __always_inline void *lt_reserve(__u32 kind, __u32 size)
 	return record;
 }
 
+/*
+ * The same for what the table does not need: it gives way (and is counted as
+ * lost) while the ring is half full.
+ */
+static __always_inline void *lt_reserve_spare(__u32 kind, __u32 size)
+{
+	if (bpf_ringbuf_query(&lt_ring, BPF_RB_AVAIL_DATA) >
+	    bpf_ringbuf_query(&lt_ring, BPF_RB_RING_SIZE) / 2) {
+		lt_count_lost(kind);
+		return NULL;
+	}
+	return lt_reserve(kind, size);
+}
+
 static __always_inline void lt_submit(void *record)
 {
 	bpf_ringbuf_submit(record, lt_wake_flags());

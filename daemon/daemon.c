@@ -527,6 +527,13 @@ static void refresh(void *user)
 	plan_due(daemon);
 }
 
+static int look_at_cow(void *user, uint32_t pid)
+{
+	struct daemon *daemon = user;
+
+	return kernel_look_at_cow(daemon->kernel, pid);
+}
+
 /* ---- signals, lifeline ---- */
 
 int daemon_settings(struct settings *settings, struct invocation *invocation,
@@ -678,9 +685,9 @@ static int open_kernel(struct daemon *daemon)
 
 static int open_server(struct daemon *daemon)
 {
-	struct server_context context = { .core = daemon->core,
-					  .refresh = refresh,
-					  .user = daemon };
+	struct server_context context = {
+		.core = daemon->core, .refresh = refresh, .look_at_cow = look_at_cow, .user = daemon
+	};
 	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->settings,
 			     &context);
 

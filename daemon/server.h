@@ -19,6 +19,8 @@ struct server_context {
 	const struct core *core;
 	/* Brings the core up to date; called before an answer is made. */
 	void (*refresh)(void *user);
+	/* Has every COW fault of this process sent; 0: of none. Returns 0 or -errno. */
+	int (*look_at_cow)(void *user, uint32_t pid);
 	void *user;
 };
 
