@@ -43,13 +43,16 @@ static void read_frames(uint64_t *frames)
 	close(fd);
 }
 
+#define PRESENT (1ULL << 63)
+
+/* A page that was not mapped before has none to move from. */
 static int moved(const uint64_t *before, const uint64_t *after)
 {
 	const uint64_t frame = (1ULL << 55) - 1;
 	int count = 0;
 
 	for (size_t i = 0; i < pages; i++)
-		count += (before[i] & frame) != (after[i] & frame);
+		count += before[i] & after[i] & PRESENT && (before[i] ^ after[i]) & frame;
 	return count;
 }
 
@@ -150,30 +153,30 @@ static void read_into_all(void)
 	close(fd);
 }
 
-static struct gate start, stop;
+static pthread_barrier_t start, stop;
 
 static void *write_part(void *number)
 {
 	size_t part = pages / THREADS, n = (size_t)number;
 
-	gate__pass(&start);
+	pthread_barrier_wait(&start);
 	write_from(n * part, n + 1 == THREADS ? pages : (n + 1) * part);
-	gate__open(&stop, 1);
+	pthread_barrier_wait(&stop);
 	return NULL;
 }
 
 static void write_by_threads(void)
 {
-	gate__open(&start, THREADS);
-	gate__collect(&stop, THREADS);
+	pthread_barrier_wait(&start);
+	pthread_barrier_wait(&stop);
 }
 
 static void make_threads(void)
 {
 	pthread_t thread;
 
-	gate__init(&start);
-	gate__init(&stop);
+	pthread_barrier_init(&start, NULL, THREADS + 1);
+	pthread_barrier_init(&stop, NULL, THREADS + 1);
 	for (size_t i = 0; i < THREADS; i++)
 		if (pthread_create(&thread, NULL, write_part, (void *)i))
 			fail("pthread_create");

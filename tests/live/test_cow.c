@@ -5,6 +5,8 @@
  */
 #include "harness.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,29 +344,212 @@ LT_TEST(cow, tail_tells_at_powers_of_two_and_at_exit)
 
 /* --- every fault of one process --- */
 
+/* `lifetrace tail --raw-cow PID`, the cow-fault lines of it; ended by a signal. */
+struct raw {
+	FILE *lines;
+	pid_t pid;
+};
+
+static struct raw raw__start(struct lt *lt, int64_t pid)
+{
+	char path[512], number[16];
+	int pair[2];
+	struct raw raw;
+
+	snprintf(path, sizeof(path), "%s/bin/lifetrace", LT_BIN_DIR);
+	snprintf(number, sizeof(number), "%lld", (long long)pid);
+	lt_require(!pipe(pair), "pipe");
+	raw.pid = fork();
+	if (!raw.pid) {
+		dup2(pair[1], STDOUT_FILENO);
+		close(pair[0]);
+		close(pair[1]);
+		execl(path, path, "tail", "--json", "--raw-cow", number, "--socket", lt__socket(lt),
+		      NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	raw.lines = fdopen(pair[0], "r");
+	lt_require(raw.lines, "fdopen");
+	return raw;
+}
+
+static void raw__end(struct raw *raw)
+{
+	kill(raw->pid, SIGTERM);
+	fclose(raw->lines);
+	waitpid(raw->pid, NULL, 0);
+}
+
+/* The next line of that kind. */
+static json_t *raw__next(struct raw *raw, const char *kind)
+{
+	char *line = NULL;
+	size_t size = 0;
+	json_t *event = NULL;
+
+	while (!event && getline(&line, &size, raw->lines) > 0) {
+		event = json_loads(line, 0, NULL);
+		lt_require(event, "no JSON: %s", line);
+		if (strcmp(str_at(event, "kind"), kind)) {
+			json_decref(event);
+			event = NULL;
+		}
+	}
+	free(line);
+	lt_require(event, "the stream ended");
+	return event;
+}
+
+/* Waits until the stream has begun: what happens from now on is in it. */
+static void raw__await(struct raw *raw)
+{
+	struct pollfd pfd = { .fd = fileno(raw->lines), .events = POLLIN };
+
+	do {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	} while (poll(&pfd, 1, 100) == 0);
+}
+
+static void check_fault(const json_t *event, int64_t pid, bool has_end)
+{
+	const char *address = str_at(event, "address");
+
+	expect(event, "pid=%lld tid=%lld comm=cow", (long long)pid, (long long)pid);
+	lt_require(!strncmp(address, "0x", 2) && strtoull(address, NULL, 16) >= 4096, "address %s",
+		   address);
+	lt_require(int_at(event, "begin_ns") <= int_at(event, "time_ns"), "begin_ns");
+	if (has_end)
+		lt_require(int_at(event, "duration_ns") > 0, "duration_ns");
+}
+
 LT_TEST(cow, raw_faults)
 {
 	struct lt *lt = start_observing(NULL, NULL);
 	struct cast *cast = cast__start("cow", "child", PAGES_TEXT, NULL);
-	struct output output;
-	char pid[16], *line, *save = NULL;
-	int copies = 0;
+	char *hook = lt__hook(lt, "cow");
+	bool has_end = strstr(hook, "do_wp_page");
+	unsigned long long last = 0;
+	struct raw raw;
+	int64_t actor;
+	int in_a_row = 0;
 
+	free(hook);
 	cast__hold(cast, "warm");
 	cast__go(cast);
 	cast__hold(cast, "ready");
-	snprintf(pid, sizeof(pid), "%lld", (long long)cast__int(cast, "actor", 0));
-	cast__go(cast); /* it may act before the stream begins: what comes later is enough */
-	lt__run(lt, &output, "tail", "--json", "--raw-cow", "2147483647", NULL);
-	lt_require(output.code == 1 && strstr(output.err, "no such process"),
-		   "a pid that is gone: %s", output.err);
-	output__free(&output);
-	(void)line;
-	(void)save;
-	(void)copies;
+	actor = cast__int(cast, "actor", 0);
+	raw = raw__start(lt, actor);
+	raw__await(&raw);
+	cast__go(cast);
+	while (in_a_row < PAGES - 1) { /* one page after the other, as they were written */
+		json_t *event = raw__next(&raw, "cow-fault");
+		unsigned long long page = strtoull(str_at(event, "address"), NULL, 16) /
+					  (unsigned long long)sysconf(_SC_PAGESIZE);
+
+		check_fault(event, actor, has_end);
+		in_a_row = page == last + 1 && !strcmp(str_at(event, "result"), "copy") ?
+				   in_a_row + 1 :
+				   0;
+		last = page;
+		json_decref(event);
+	}
 	cast__hold(cast, "done");
+	raw__end(&raw);
 	cast__go(cast);
 	cast__end(cast);
 	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(cow, process_that_is_gone)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	static const char *const calls[][3] = {
+		{ "tail", "--raw-cow", "2147483647" },
+		{ "cow", "2147483647", NULL },
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct output output;
+
+		lt__run(lt, &output, calls[i][0], calls[i][1], calls[i][2], NULL);
+		lt_require(output.code == 1 && strstr(output.err, "process"), "%s: %d, %s",
+			   calls[i][0], output.code, output.err);
+		output__free(&output);
+	}
+	lt__stop(lt);
+}
+
+/* --- bounds and settings --- */
+
+#define CROWD 400
+
+/* Each child writes to what it shares with us, and stays. */
+LT_TEST(cow, places_are_bounded)
+{
+	struct lt *lt = start_observing("--cow-max", "64");
+	pid_t crowd[CROWD];
+	json_t *status;
+	int64_t evicted;
+	int open_end[2];
+	char byte;
+
+	lt_require(!pipe(open_end), "pipe");
+	for (int i = 0; i < CROWD; i++) {
+		crowd[i] = fork();
+		if (!crowd[i]) {
+			close(open_end[1]);
+			_exit(read(open_end[0], &byte, 1) > 0);
+		}
+	}
+	json_decref(lt__json(lt, NULL, "cow", NULL)); /* a look counts them */
+	status = lt__status(lt);
+	evicted = int_at(status, "lost.cow");
+	lt_require(evicted >= CROWD / 2 && evicted <= 4 * CROWD, "%lld evicted",
+		   (long long)evicted);
+	lt_require(int_at(status, "lost.fork") == 0, "a fork was lost");
+	json_decref(status);
+	close(open_end[1]);
+	close(open_end[0]);
+	for (int i = 0; i < CROWD; i++)
+		waitpid(crowd[i], NULL, 0);
+	lt__stop(lt);
+}
+
+LT_TEST(cow, off)
+{
+	struct lt *lt = lt__start("--cow", "off", NULL);
+	json_t *row = lt__row(lt, "ps", getpid());
+	char *hook = lt__hook(lt, "cow");
+	struct output output;
+
+	lt_require(!strcmp(hook, "off: cow = off"), "hook %s", hook);
+	free(hook);
+	expect(row, "cow=null");
+	json_decref(row);
+	lt__run(lt, &output, "cow", NULL);
+	lt_require(output.code == 0 && strstr(output.err, "not observed"), "cow: %d, %s",
+		   output.code, output.err);
+	output__free(&output);
+	lt__run(lt, &output, "tail", "--raw-cow", "1", NULL);
+	lt_require(output.code == 1 && strstr(output.err, "not observed"), "tail: %s", output.err);
+	output__free(&output);
+	lt__stop(lt);
+}
+
+/* A set that the kernel refuses is off, and the rest works. */
+LT_TEST(cow, copies_set_or_why_not)
+{
+	struct lt *lt = lt__start("--cow", "copies", NULL);
+	char *hook = lt__hook(lt, "cow");
+
+	lt_require(strstr(hook, "do_wp_page"), "hook %s", hook);
+	free(hook);
+	json_decref(lt__row(lt, "ps", getpid()));
 	lt__stop(lt);
 }
