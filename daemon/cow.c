@@ -76,12 +76,12 @@ static int share_maps(struct cow_bpf *skel, const struct cow_options *options)
 
 static int load(struct cow_bpf *skel, const struct cow_options *options, const struct set *set)
 {
-	struct bpf_program *program;
+	struct bpf_program *program = NULL;
 	int err;
 
 	skel->rodata->lt_wake_bytes = options->wake_bytes;
 	skel->rodata->lt_cow_brackets = set->set == COW_COPIES;
-	bpf_object__for_each_program(program, skel->obj)
+	while ((program = bpf_object__next_program(skel->obj, program)))
 		bpf_program__set_autoload(program, has_program(set, bpf_program__name(program)));
 	err = share_maps(skel, options);
 	if (!err)
