@@ -58,8 +58,9 @@ static pid_t share(void)
 		perror("cow: fork");
 		exit(1);
 	}
-	while (!pid)
-		pause();
+	if (!pid)
+		for (;;)
+			pause();
 	return pid;
 }
 
@@ -100,10 +101,11 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static double median_ns(uint64_t (*time_one)(char *pages), size_t rounds)
+static double time_rounds(uint64_t (*time_one)(char *pages), size_t rounds)
 {
 	uint64_t *took_ns = calloc(rounds, sizeof(*took_ns));
-	double middle;
+	size_t middle = rounds / 2;
+	double median_ns;
 
 	if (!took_ns)
 		exit(1);
@@ -114,9 +116,9 @@ static double median_ns(uint64_t (*time_one)(char *pages), size_t rounds)
 		munmap(pages, PAGES * page_bytes);
 	}
 	qsort(took_ns, rounds, sizeof(*took_ns), by_size);
-	middle = (double)took_ns[rounds / 2] / PAGES;
+	median_ns = (double)took_ns[middle] / PAGES;
 	free(took_ns);
-	return middle;
+	return median_ns;
 }
 
 int main(int argc, char **argv)
@@ -131,7 +133,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; rounds && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(argv[1], kinds[i].name))
 			continue;
-		printf("%.1f\n", median_ns(kinds[i].time_one, rounds));
+		printf("%.1f\n", time_rounds(kinds[i].time_one, rounds));
 		return 0;
 	}
 	fputs("usage: cow copy|reuse|touch ROUNDS\n", stderr);

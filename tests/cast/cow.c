@@ -192,7 +192,7 @@ static void act(void (*what)(void))
 	memset(after, 1, pages * sizeof(*after));
 	read_frames(before);
 	say("actor", "%d", getpid());
-	wpcopy = wpcopy_count();
+	wpcopy_count();
 	hold("warm"); /* what saying and holding write to is copied here */
 	wpcopy = wpcopy_count();
 	hold("ready");
