@@ -17,9 +17,6 @@ struct column {
 
 void print_rows(const json_t *rows, uint64_t now_ns, const struct column *columns, size_t count);
 
-/* The text as the daemon sent it: the same bytes wherever it comes from. An exit status. */
-int print_json(const json_t *document);
-
 enum colour { PLAIN, RED, GREEN, YELLOW, BLUE, DIM };
 
 /* The escape sequence, or "" where colours are not wanted. */
