@@ -69,22 +69,6 @@ static __always_inline const struct lt_switches *lt_get_switches(void)
 	return bpf_map_lookup_elem(&lt_switches, &zero);
 }
 
-static __always_inline void lt_count_put(enum lt_bounded map)
-{
-	struct lt_counters *c = lt_cpu_counters();
-
-	if (c)
-		__sync_fetch_and_add(&c->put[map], 1);
-}
-
-static __always_inline void lt_count_taken(enum lt_bounded map)
-{
-	struct lt_counters *c = lt_cpu_counters();
-
-	if (c)
-		__sync_fetch_and_add(&c->taken[map], 1);
-}
-
 /* ---- what a wait call asks for ---- */
 
 static __always_inline struct pt_regs *user_regs(struct task_struct *task)

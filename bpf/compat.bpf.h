@@ -192,4 +192,27 @@ static __always_inline struct upid *lt_upid(struct pid *pid, __u32 level)
 	       level * bpf_core_type_size(struct upid);
 }
 
+/*
+ * 5e31275cc997 ("mm: add per-VMA lock and helper functions to control it",
+ * 6.4): a number that every change of the memory map moves on; a seqcount_t
+ * since eb449bd96954 (6.14).
+ */
+struct mm_struct___seq {
+	int mm_lock_seq;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool lt_mm_seq(struct task_struct *task, __u32 *seq)
+{
+	struct mm_struct *mm = task->mm;
+
+	*seq = 0;
+	if (bpf_core_field_exists(mm->mm_lock_seq.sequence))
+		*seq = mm->mm_lock_seq.sequence;
+	else if (bpf_core_field_exists(((struct mm_struct___seq *)mm)->mm_lock_seq))
+		*seq = BPF_CORE_READ((struct mm_struct___seq *)mm, mm_lock_seq);
+	else
+		return false;
+	return true;
+}
+
 #endif

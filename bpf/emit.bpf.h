@@ -52,6 +52,23 @@ static __always_inline void lt_count_thread(void)
 		__sync_fetch_and_add(&c->threads, 1);
 }
 
+/* An entry of a bounded map was made, or taken out. */
+static __always_inline void lt_count_put(enum lt_bounded map)
+{
+	struct lt_counters *c = lt_cpu_counters();
+
+	if (c)
+		__sync_fetch_and_add(&c->put[map], 1);
+}
+
+static __always_inline void lt_count_taken(enum lt_bounded map)
+{
+	struct lt_counters *c = lt_cpu_counters();
+
+	if (c)
+		__sync_fetch_and_add(&c->taken[map], 1);
+}
+
 /*
  * The ring wakes its reader by itself when it was empty; the daemon then lets
  * records gather. Only a ring that fills faster than that wakes it again.

@@ -51,6 +51,8 @@
 	X(12, CGROUP, cgroup, lt_cgroup)      /* id -> path */                    \
 	X(13, CGROUP_GONE, cgroup_gone, lt_cgroup)                                \
 	X(14, THREAD, thread, lt_hdr)         /* counted, never sent */           \
+	X(15, COW, cow, lt_cow)               /* counters, at powers of two */    \
+	X(16, COW_FAULT, cow_fault, lt_cow_fault) /* one fault, of a process looked at */ \
 	X(20, WAIT_CALL, wait_call, lt_wait_call) /* one call, while somebody asks */ \
 	X(21, FORK_FAIL, fork_fail, lt_fork_fail) /* nobody was born */           \
 	X(22, FORK_END, fork_end, lt_fork_end) /* a vfork's parent goes on */     \
@@ -70,10 +72,11 @@
 	X(49, COUNTS, counts, lt_counts)      /* records sent since the start */      \
 	X(50, TOTALS, totals, lt_totals)      /* what another table had counted */  \
 	X(51, WAITS, waits, lt_wait)          /* the counters, as somebody looked */ \
-	X(52, ABSENT, absent, lt_free)        /* looked for, and its pid was free */
+	X(52, ABSENT, absent, lt_free)        /* looked for, and its pid was free */ \
+	X(53, COWS, cows, lt_cow)             /* the counters, as somebody looked */
 // clang-format on
 
-#define LT_KIND_MAX 53
+#define LT_KIND_MAX 54
 #define LT_KERNEL_KINDS 32 /* kinds below this are counted by the kernel side */
 
 enum lt_kind {
@@ -150,6 +153,17 @@ struct lt_waits {
 enum lt_wait_call_kind { LT_WAIT_OTHER, LT_WAIT4, LT_WAITID, LT_WAITPID };
 enum lt_wait_which { LT_WAIT_ANY, LT_WAIT_PID, LT_WAIT_GROUP, LT_WAIT_PIDFD };
 
+/*
+ * Write faults of a process on present, write-protected, private pages. Counted
+ * from since_ns on: a process that was long silent can have lost its place in
+ * the kernel's table, and begins anew.
+ */
+struct lt_cow_counts {
+	__u64 since_ns; /* 0: it has no place, and none was counted */
+	__u64 copies;	/* pages that the kernel allocated and filled */
+	__u64 reuses;	/* faults on a page that was no longer shared */
+};
+
 #define LT_FORK_KERNEL 0x1 /* the child is a kernel thread */
 #define LT_FORK_SIZES 0x2  /* rss_pages and pagetable_bytes are known */
 
@@ -159,7 +173,8 @@ struct lt_fork {
 	struct lt_id parent;  /* real_parent */
 	struct lt_id creator; /* who called; another one with CLONE_PARENT */
 	struct lt_cgroup_id cgroup;
-	__u64 clone_flags; /* without the exit signal */
+	struct lt_cow_counts creator_cow; /* the creator's until now */
+	__u64 clone_flags;		  /* without the exit signal */
 	__u32 creator_tid;
 	__u32 uid;
 	__s32 exit_signal;
@@ -180,6 +195,8 @@ struct lt_exec {
 	struct lt_hdr hdr;
 	struct lt_id id;
 	struct lt_cgroup_id cgroup;
+	struct lt_id parent;
+	struct lt_cow_counts cow, parent_cow; /* until now */
 	__u32 uid;
 	__u32 old_tid; /* the thread that called execve */
 	__u32 flags;
@@ -198,7 +215,8 @@ struct lt_exit {
 	struct lt_id parent;
 	struct lt_id adopter; /* who gets its children */
 	struct lt_id tracer;
-	__s32 exit_code; /* as wait(2) reports it */
+	struct lt_cow_counts cow, parent_cow; /* until now */
+	__s32 exit_code;		      /* as wait(2) reports it */
 	__s32 exit_signal;
 	__u32 uid;
 	__u32 flags;
@@ -281,6 +299,55 @@ struct lt_fork_end {
 	__u64 vfork_wait_ns; /* from the child's birth to the parent's going on */
 };
 
+struct lt_cow {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_cow_counts counts;
+};
+
+enum lt_cow_result { LT_COW_REUSE, LT_COW_COPY };
+
+struct lt_cow_fault {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u64 address;
+	__u64 begin_ns;
+	__u64 duration_ns; /* 0: its end is not seen */
+	__u32 tid;
+	__u32 result; /* enum lt_cow_result */
+};
+
+/* What the kernel keeps of a process: a value of the map lt_cows, by tgid. */
+struct lt_cow_entry {
+	__u64 start_ns; /* of the process: the key is only its pid */
+	struct lt_cow_counts counts;
+	__u64 copies_due, reuses_due; /* sent when they come to so many */
+};
+
+#define LT_COW_SLOTS 4096
+
+/*
+ * And of a thread: the fault that it is in, and what it counted since that was
+ * last added to its process's. What a fault needs is in one cache line.
+ */
+struct lt_cow_slot {
+	__u32 tid; /* 0: nobody's */
+	__u32 seq; /* of the memory map when the area was looked up */
+	__s16 copies, reuses;
+	__u8 is_private; /* the area */
+	__u8 is_counted; /* the fault, as a reuse so far */
+	__u16 pages;	 /* allocated in it so far */
+	__u64 address;	 /* of the fault; 0: in none */
+	__u64 regs;	 /* the exception's registers, on the kernel's stack */
+	__u64 ip;	 /* and what they say */
+	__u64 mm;	 /* the area that the last fault lay in */
+	__u64 area_begin, area_end;
+	__u64 start_ns; /* of the process */
+	__u64 begin_ns; /* of the fault, if each of the process is sent */
+	__u32 tgid;
+	__u32 reserved[11];
+};
+
 struct lt_leader_exit {
 	struct lt_hdr hdr;
 	struct lt_id id;
@@ -333,8 +400,9 @@ enum lt_reap_source {
 #define LT_LIFE_EXIT_SEEN 0x80 /* its own EXIT record came */
 #define LT_LIFE_NOTIFY_SEEN 0x100
 #define LT_LIFE_SIGCHLD_IGNORED 0x200
-#define LT_LIFE_HAS_STATUS 0x400 /* exit_code means something */
-#define LT_LIFE_FORK_SIZES 0x800 /* rss_pages and pagetable_bytes are known */
+#define LT_LIFE_HAS_STATUS 0x400   /* exit_code means something */
+#define LT_LIFE_FORK_SIZES 0x800   /* rss_pages and pagetable_bytes are known */
+#define LT_LIFE_FORK_SHARES 0x1000 /* LIFE: it shares pages with its creator still */
 
 /* Failed calls by errno; those that find no slot are counted in the last one, as 0. */
 #define LT_FAILURES 8
@@ -366,7 +434,14 @@ struct lt_life {
 	struct lt_waits waits_at_death;	     /* its parent's */
 	__u64 fork_duration_ns, vfork_wait_ns, rss_pages, pagetable_bytes; /* see lt_fork */
 	struct lt_failure fork_failures[LT_FAILURES];			   /* of its own */
-	__u32 sa_flags, notify_flags, disposition;			   /* see lt_notify */
+	struct lt_cow_counts cow;					   /* likewise */
+	__u64 cow_ns;							   /* when they were so */
+	__u64 cow_copies_before, cow_reuses_before; /* counted before cow.since_ns */
+	struct lt_id fork_creator;		    /* pid 0: what its fork cost is not kept */
+	__u64 fork_ended_ns;
+	__u64 fork_creator_copies, fork_creator_reuses; /* since the fork, while it shared */
+	__u64 fork_child_copies, fork_child_reuses;
+	__u32 sa_flags, notify_flags, disposition; /* see lt_notify */
 	__u32 uid, ns_pid;
 	__s32 exit_code, exit_signal;
 	__u32 flags;
@@ -443,7 +518,13 @@ struct lt_totals {
  * What was put in, less what was taken out and what is still there, is what
  * has gone that way.
  */
-enum lt_bounded { LT_BOUNDED_WAITS, LT_BOUNDED_CALLS, LT_BOUNDED_FORKS, LT_BOUNDED };
+enum lt_bounded {
+	LT_BOUNDED_WAITS,
+	LT_BOUNDED_CALLS,
+	LT_BOUNDED_FORKS,
+	LT_BOUNDED_COWS,
+	LT_BOUNDED
+};
 
 /* What the daemon tells the kernel side: one, in an array. */
 struct lt_switches {
@@ -473,10 +554,11 @@ LT_ASSERT(LT_OFFSET(lt_hdr, time_ns) == 8);
 LT_ASSERT(sizeof(struct lt_id) == 16);
 LT_ASSERT(sizeof(struct lt_cgroup_id) == 16);
 LT_ASSERT(sizeof(struct lt_waits) == 184);
-LT_ASSERT(sizeof(struct lt_fork) == 152);
-LT_ASSERT(LT_OFFSET(lt_fork, clone_flags) == 80);
-LT_ASSERT(LT_OFFSET(lt_exec, text) == 80);
-LT_ASSERT(sizeof(struct lt_exit) == 96);
+LT_ASSERT(sizeof(struct lt_cow_counts) == 24);
+LT_ASSERT(sizeof(struct lt_fork) == 176);
+LT_ASSERT(LT_OFFSET(lt_fork, clone_flags) == 104);
+LT_ASSERT(LT_OFFSET(lt_exec, text) == 144);
+LT_ASSERT(sizeof(struct lt_exit) == 144);
 LT_ASSERT(sizeof(struct lt_notify) == 264);
 LT_ASSERT(sizeof(struct lt_stop) == 40);
 LT_ASSERT(sizeof(struct lt_release) == 48);
@@ -486,11 +568,16 @@ LT_ASSERT(sizeof(struct lt_wait_call) == 72);
 LT_ASSERT(sizeof(struct lt_fork_fail) == 56);
 LT_ASSERT(sizeof(struct lt_fork_end) == 40);
 LT_ASSERT(sizeof(struct lt_switches) == 16);
+LT_ASSERT(sizeof(struct lt_cow) == 56);
+LT_ASSERT(sizeof(struct lt_cow_fault) == 64);
+LT_ASSERT(sizeof(struct lt_cow_entry) == 48);
+LT_ASSERT(LT_OFFSET(lt_cow_slot, start_ns) == 64);
+LT_ASSERT(sizeof(struct lt_cow_slot) == 128);
 LT_ASSERT(sizeof(struct lt_leader_exit) == 40);
 LT_ASSERT(sizeof(struct lt_comm) == 48);
 LT_ASSERT(LT_OFFSET(lt_cgroup, path) == 40);
 LT_ASSERT(LT_OFFSET(lt_life, waits) == 216);
-LT_ASSERT(LT_OFFSET(lt_life, text) == 736);
+LT_ASSERT(LT_OFFSET(lt_life, text) == 840);
 LT_ASSERT(sizeof(struct lt_start) == 48);
 LT_ASSERT(LT_OFFSET(lt_policy, text) == 64);
 LT_ASSERT(LT_OFFSET(lt_hook, text) == 32);

@@ -5,6 +5,7 @@
  * kernels. Hooks and their traps: docs/kernel.md.
  */
 #include "calls.bpf.h"
+#include "cow.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -114,6 +115,7 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 	fill_sizes(e, child, clone_flags);
 	lt_cgroup_of(&e->cgroup, child);
 	lt_comm_of(e->comm, child);
+	lt_cow_of(&e->creator_cow, e->creator, e->creator_tid);
 	lt_submit(e);
 	return 0;
 }
@@ -155,6 +157,10 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	e->old_tid = old_pid;
 	e->exe_len = exe_len;
 	e->args_len = args_len;
+	lt_id_of(&e->parent, task->real_parent);
+	lt_cow_leave(old_pid);
+	lt_cow_of(&e->cow, e->id, old_pid);
+	lt_cow_of(&e->parent_cow, e->parent, e->parent.pid);
 	lt_cgroup_of(&e->cgroup, task);
 	lt_comm_of(e->comm, task);
 	lt_output(&e->hdr, LT_EXEC, (sizeof(*e) + end + LT_ALIGN - 1) & ~(LT_ALIGN - 1));
@@ -282,6 +288,8 @@ static __always_inline void emit_exit(struct task_struct *task)
 	e->exit_signal = leader->exit_signal;
 	e->uid = lt_uid_of(task);
 	e->flags = exit_flags(leader);
+	lt_cow_of(&e->cow, e->id, 0);
+	lt_cow_of(&e->parent_cow, e->parent, e->parent.pid);
 	lt_submit(e);
 }
 
@@ -289,8 +297,10 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
 	__u32 tgid = task->tgid;
+	struct lt_id id;
 
 	wait_forsaken(task);
+	lt_cow_leave(task->pid);
 	if (!lt_group_dead(ctx, task)) {
 		/* in exit_group all follow at once: not worth a record */
 		if (lt_is_leader(task) && !(task->signal->flags & SIGNAL_GROUP_EXIT))
@@ -298,6 +308,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 		return 0;
 	}
 	emit_exit(task);
+	lt_id_of(&id, task);
+	lt_cow_end(id);
 	forget_waits(tgid);
 	return 0;
 }

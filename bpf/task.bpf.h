@@ -25,7 +25,8 @@
 #define CLD_DUMPED 3
 #define CLD_STOPPED 5
 
-#define CLONE_THREAD 0x10000 /* include/uapi/linux/sched.h */
+#define CLONE_VM 0x100 /* include/uapi/linux/sched.h */
+#define CLONE_THREAD 0x10000
 #define CSIGNAL 0xff
 
 #define PF_EXITING 0x4 /* include/linux/sched.h */

@@ -25,6 +25,7 @@ struct options {
 	char query[QUERY_SIZE]; /* the same, for a daemon */
 	bool check;
 	uint64_t warning, critical;
+	bool watch;
 	uint64_t for_ns; /* record: 0: until interrupted */
 	uint64_t at_ns;	 /* replay: 0: to the end */
 	int operand_count;
@@ -66,8 +67,9 @@ struct command {
 	const char *operands;
 	const char *summary;
 	const char *examples;
-	enum view_kind view; /* whose filters it takes; 0: none */
-	unsigned takes;	     /* TAKES_* */
+	enum view_kind view;	    /* whose filters it takes; 0: none */
+	unsigned takes;		    /* TAKES_* */
+	const char *operand_filter; /* the filter that an operand stands for */
 	int (*run)(const struct command *command, struct options *options);
 	/* With the data from source; NULL for what a recording cannot answer. */
 	int (*show)(const struct options *options, struct source *source);
@@ -78,6 +80,7 @@ struct command {
 #define TAKES_JSON 4
 #define TAKES_SOCKET 8
 #define TAKES_AT 16
+#define TAKES_WATCH 32
 
 extern const struct command commands[];
 const struct command *find_command(const char *name);
@@ -88,11 +91,15 @@ const struct command *find_command(const char *name);
  */
 int parse_options(const struct command *command, struct options *options, int argc, char **argv,
 		  int *next);
+/* An operand that stands for a filter; the next one does not. Returns DONE or USAGE, likewise. */
+int take_operand_filter(struct command *command, struct options *options, const char *word);
 void print_command_help(const struct command *command);
 void print_help(void);
 
 int show_zombies(const struct options *options, struct source *source);
 int show_processes(const struct options *options, struct source *source);
+int show_tree(const struct options *options, struct source *source);
+int show_cow(const struct options *options, struct source *source);
 int show_status(const struct options *options, struct source *source);
 int show_events(const struct options *options, struct source *source);
 int run_live(const struct command *command, struct options *options);

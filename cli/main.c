@@ -43,6 +43,28 @@ const struct command commands[] = {
 	  .takes = TAKES_JSON | TAKES_SOCKET,
 	  .run = run_live,
 	  .show = show_events },
+	{ .name = "cow",
+	  .operands = "[PID]",
+	  .summary = "Shows what forks cost: pages shared then, and copied since by either side",
+	  .examples = "  lifetrace cow --watch\n"
+		      "  lifetrace cow 4711\n"
+		      "  lifetrace cow --sort rate --json\n",
+	  .view = VIEW_COW,
+	  .takes = TAKES_JSON | TAKES_SOCKET | TAKES_WATCH,
+	  .operand_filter = "pid",
+	  .run = run_live,
+	  .show = show_cow },
+	{ .name = "tree",
+	  .operands = "[PID]",
+	  .summary =
+		  "Shows who is below whom, with the lately reaped, and whose child an orphan was",
+	  .examples = "  lifetrace tree\n"
+		      "  lifetrace tree 4711 --json\n",
+	  .view = VIEW_TREE,
+	  .takes = TAKES_JSON | TAKES_SOCKET,
+	  .operand_filter = "pid",
+	  .run = run_live,
+	  .show = show_tree },
 	{ .name = "status",
 	  .operands = "",
 	  .summary = "Says how the daemon is, what it counted and lost, and which hooks serve it",
@@ -67,7 +89,8 @@ const struct command commands[] = {
 	  .run = run_record },
 	{ .name = "replay",
 	  .operands = "FILE [COMMAND]",
-	  .summary = "Shows a recording as the daemon would have: tail, zombies, ps or status",
+	  .summary =
+		  "Shows a recording as the daemon would have: tail, zombies, ps, tree, cow or status",
 	  .examples = "  lifetrace replay incident.ltr.gz\n"
 		      "  lifetrace replay incident.ltr.gz zombies --older 1m --json\n",
 	  .view = VIEW_EVENTS,
@@ -158,13 +181,25 @@ static int choose_shown(struct command *command, const char *name)
 	}
 	command->view = shown->view;
 	command->show = shown->show;
-	command->takes = (shown->takes & ~TAKES_SOCKET) | TAKES_AT;
+	command->takes = (shown->takes & ~(TAKES_SOCKET | TAKES_WATCH)) | TAKES_AT;
+	command->operand_filter = shown->operand_filter;
 	return DONE;
+}
+
+/* `cow PID`, and `replay FILE cow PID`; one of them. */
+static bool stands_for_filter(const struct command *command, const struct options *options)
+{
+	return command->operand_filter &&
+	       options->operand_count == (command->run == run_replay ? 2 : 0);
 }
 
 static int take_operand(struct command *command, struct options *options, int count,
 			const char *word)
 {
+	if (stands_for_filter(command, options)) {
+		options->operand_count += command->run != run_replay;
+		return take_operand_filter(command, options, word);
+	}
 	if (options->operand_count == count) {
 		complain("%s: unexpected word '%.64s'", command->name, word);
 		return USAGE;

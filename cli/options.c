@@ -47,6 +47,13 @@ static int take_critical(struct options *options, const char *value)
 	return text_parse_number(value, UINT32_MAX, &options->critical);
 }
 
+static int take_watch(struct options *options, const char *value)
+{
+	(void)value;
+	options->watch = true;
+	return 0;
+}
+
 static int take_for(struct options *options, const char *value)
 {
 	return text_parse_duration(value, &options->for_ns) || !options->for_ns ? -1 : 0;
@@ -71,6 +78,7 @@ static const struct own_option {
 	  take_check },
 	{ "warning", "N", "exit 1 from so many flagged zombies [1]", TAKES_CHECK, take_warning },
 	{ "critical", "N", "exit 2 from so many [5]", TAKES_CHECK, take_critical },
+	{ "watch", NULL, "show it anew every second", TAKES_WATCH, take_watch },
 	{ "for", "DURATION", "stop after so long", TAKES_FOR, take_for },
 	{ "at", "NANOSECONDS", "show what was known at this boot time", TAKES_AT, take_at },
 	{ "help", NULL, "say what this command does", 0, take_help },
@@ -158,6 +166,21 @@ int parse_options(const struct command *command, struct options *options, int ar
 	}
 	*next = optind;
 	return DONE;
+}
+
+int take_operand_filter(struct command *command, struct options *options, const char *word)
+{
+	const char *name = command->operand_filter;
+	int index = 0;
+
+	while (strcmp(filter_options[index].name, name) ||
+	       !(filter_options[index].views & command->view))
+		index++;
+	command->operand_filter = NULL;
+	if (!take_filter(command, options, index, word))
+		return DONE;
+	complain("%s: '%.64s' is no %s", command->name, word, name);
+	return USAGE;
 }
 
 static void print_option(const char *name, const char *argument, const char *help)

@@ -62,6 +62,31 @@ void exit_text(const json_t *row, char cell[CELL_SIZE])
 		snprintf(cell, CELL_SIZE, "exited %" PRIu64, number(end, "status"));
 }
 
+/* Three figures at most: 131, 13.1, 1.3. */
+static void rounded_text(double value, const char *const units[], double step, char *cell)
+{
+	while (value >= step - 0.5 && units[1]) {
+		value /= step;
+		units++;
+	}
+	snprintf(cell, CELL_SIZE, "%.*f %s", value < 9.95 && value != (double)(int)value, value,
+		 *units);
+}
+
+void bytes_text(uint64_t bytes, char cell[CELL_SIZE])
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", NULL };
+
+	rounded_text((double)bytes, units, 1024, cell);
+}
+
+void short_time_text(uint64_t ns, char cell[CELL_SIZE])
+{
+	static const char *const units[] = { "ns", "us", "ms", "s", NULL };
+
+	rounded_text((double)ns, units, 1000, cell);
+}
+
 void command_text(const json_t *row, char cell[CELL_SIZE])
 {
 	const json_t *args = json_object_get(row, "args"), *arg;

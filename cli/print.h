@@ -28,6 +28,9 @@ const char *member(const json_t *object, const char *name, char buf[CELL_SIZE]);
 uint64_t number(const json_t *object, const char *name);
 /* "exited 3", "SIGKILL", "SIGABRT, core". */
 void exit_text(const json_t *row, char cell[CELL_SIZE]);
+/* "812 B", "96 KiB", "1.3 GiB"; "2.4 ms", "180 us": rounded, for people. */
+void bytes_text(uint64_t bytes, char cell[CELL_SIZE]);
+void short_time_text(uint64_t ns, char cell[CELL_SIZE]);
 /* The arguments, or the name in brackets. */
 void command_text(const json_t *row, char cell[CELL_SIZE]);
 

@@ -396,6 +396,28 @@ static void say_wait(const json_t *e, char *out)
 		 number(json_object_get(e, "waits"), "calls"));
 }
 
+static void say_cow(const json_t *e, char *out)
+{
+	const json_t *cow = json_object_get(e, "cow");
+	char bytes[CELL_SIZE];
+
+	bytes_text(number(cow, "bytes"), bytes);
+	snprintf(out, CELL_SIZE,
+		 "%" PRIu64 " pages copied so far (%.32s), %" PRIu64 " writes reused theirs",
+		 number(cow, "copies"), bytes, number(cow, "reuses"));
+}
+
+static void say_cow_fault(const json_t *e, char *out)
+{
+	char address[CELL_SIZE], result[CELL_SIZE], took[CELL_SIZE];
+	uint64_t duration_ns = number(e, "duration_ns");
+
+	short_time_text(duration_ns, took);
+	snprintf(out, CELL_SIZE, "%.32s at %.32s by thread %" PRIu64 "%s%.32s",
+		 member(e, "result", result), member(e, "address", address), number(e, "tid"),
+		 duration_ns ? ", took " : "", duration_ns ? took : "");
+}
+
 static void say_leak(const json_t *e, char *out)
 {
 	char reason[CELL_SIZE], age[TEXT_AGE_SIZE];
@@ -427,13 +449,22 @@ static const struct kind_text {
 	enum colour colour;
 	void (*say)(const json_t *line, char *out);
 } kind_texts[CHANGE_KINDS] = {
-	[CHANGE_FORK] = { GREEN, say_fork },	    [CHANGE_FORK_FAIL] = { RED, say_fork_fail },
-	[CHANGE_EXEC] = { PLAIN, say_exec },	    [CHANGE_EXIT] = { PLAIN, say_exit },
-	[CHANGE_ZOMBIE] = { YELLOW, say_zombie },   [CHANGE_FLAGGED] = { RED, say_flagged },
-	[CHANGE_REAP] = { DIM, say_reap },	    [CHANGE_AUTOREAP] = { DIM, say_autoreap },
-	[CHANGE_ORPHAN] = { BLUE, say_orphan },	    [CHANGE_STOP] = { PLAIN, say_stop },
-	[CHANGE_CONTINUE] = { PLAIN, say_nothing }, [CHANGE_WAIT] = { PLAIN, say_wait },
-	[CHANGE_LEAK_OPEN] = { RED, say_leak },	    [CHANGE_LEAK_CLOSE] = { GREEN, say_leak },
+	[CHANGE_FORK] = { GREEN, say_fork },
+	[CHANGE_FORK_FAIL] = { RED, say_fork_fail },
+	[CHANGE_EXEC] = { PLAIN, say_exec },
+	[CHANGE_EXIT] = { PLAIN, say_exit },
+	[CHANGE_ZOMBIE] = { YELLOW, say_zombie },
+	[CHANGE_FLAGGED] = { RED, say_flagged },
+	[CHANGE_REAP] = { DIM, say_reap },
+	[CHANGE_AUTOREAP] = { DIM, say_autoreap },
+	[CHANGE_ORPHAN] = { BLUE, say_orphan },
+	[CHANGE_STOP] = { PLAIN, say_stop },
+	[CHANGE_CONTINUE] = { PLAIN, say_nothing },
+	[CHANGE_COW] = { PLAIN, say_cow },
+	[CHANGE_COW_FAULT] = { PLAIN, say_cow_fault },
+	[CHANGE_WAIT] = { PLAIN, say_wait },
+	[CHANGE_LEAK_OPEN] = { RED, say_leak },
+	[CHANGE_LEAK_CLOSE] = { GREEN, say_leak },
 	[CHANGE_LOST] = { RED, say_lost },
 };
 

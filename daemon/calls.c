@@ -135,7 +135,7 @@ static const struct bpf_map *bounded(const struct calls *calls, enum lt_bounded 
 void calls_evicted(struct calls *calls, const __u64 put[LT_BOUNDED], const __u64 taken[LT_BOUNDED],
 		   __u64 evicted[LT_BOUNDED])
 {
-	for (int i = 0; i < LT_BOUNDED; i++) {
+	for (int i = 0; i < LT_BOUNDED_COWS; i++) { /* those before are of calls */
 		const struct bpf_map *map = bounded(calls, i);
 		__u64 out = taken[i] + calls->cleared[i] + calls->evicted[i], there;
 

@@ -86,6 +86,15 @@ static void fold(void *user, const void *record, size_t len)
 		server_record(daemon->server, record, len);
 }
 
+/* Of counts that are read again and again, those that have changed. */
+static void fold_news(void *user, const void *record, size_t len)
+{
+	struct daemon *daemon = user;
+
+	if (core_is_news(daemon->core, record))
+		fold(daemon, record, len);
+}
+
 static void fold_from_ring(void *user, const void *record, size_t len)
 {
 	struct daemon *daemon = user;
@@ -392,7 +401,7 @@ static void want_pass(struct daemon *daemon)
 static bool is_repairable(unsigned kind)
 {
 	return kind != LT_WAIT && kind != LT_WAIT_CALL && kind != LT_FORK_FAIL &&
-	       kind != LT_FORK_END;
+	       kind != LT_FORK_END && kind != LT_COW && kind != LT_COW_FAULT;
 }
 
 static void look_for_losses(struct daemon *daemon)
@@ -601,9 +610,17 @@ static void refresh(void *user)
 	look_for_dying(daemon);
 	fold_counts(daemon);
 	kernel_waits(daemon->kernel, fold, daemon);
+	kernel_cows(daemon->kernel, fold_news, daemon);
 	fold_proc(daemon);
 	fold_tick(daemon);
 	plan_due(daemon);
+}
+
+static int look_at_cow(void *user, uint32_t pid)
+{
+	struct daemon *daemon = user;
+
+	return kernel_look_at_cow(daemon->kernel, pid);
 }
 
 /* ---- signals, lifeline ---- */
@@ -743,7 +760,9 @@ static int open_kernel(struct daemon *daemon)
 {
 	struct kernel_options options = { .ring_bytes = daemon->settings->ring_bytes,
 					  .best_hook = (unsigned)daemon->settings->best_hook,
-					  .btf = daemon->settings->btf };
+					  .btf = daemon->settings->btf,
+					  .cow = (enum cow_set)daemon->settings->cow,
+					  .cow_max = daemon->settings->cow_max };
 	int err;
 
 	if (!proc_in_initial_pidns()) {
@@ -761,6 +780,7 @@ static int open_server(struct daemon *daemon)
 {
 	struct server_context context = { .core = daemon->core,
 					  .refresh = refresh,
+					  .look_at_cow = look_at_cow,
 					  .wishes_changed = on_wishes,
 					  .user = daemon };
 	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->settings,

@@ -22,8 +22,11 @@
 
 struct kernel {
 	struct lifetrace_bpf *tracepoints;
-	struct release_bpf *release; /* NULL where the kernel allows it not */
-	struct calls *calls;	     /* likewise */
+	struct release_bpf *release;	 /* NULL where the kernel allows it not */
+	struct calls *calls;		 /* likewise */
+	struct cow *cow;		 /* likewise */
+	const struct lt_cow_slot *slots; /* LT_COW_SLOTS */
+	__u64 cows_evicted;
 	struct ring_buffer *ring;
 	const struct lt_counters *counters; /* one per CPU */
 	size_t counters_size;
@@ -87,18 +90,25 @@ struct kernel_offers {
 	bool release_fentry, release_kprobe;
 };
 
-static int find_offers(struct kernel_offers *offers, const char *path)
+static int parse_btf(struct btf **btf, const char *path)
 {
-	struct btf *btf = path ? btf__parse(path, NULL) : btf__load_vmlinux_btf();
-	int err = libbpf_get_error(btf);
+	int err;
 
-	if (err)
-		return fail(err, path ? path : "the kernel's BTF (/sys/kernel/btf/vmlinux)");
-	offers->group_dead = offers_hook(btf, EXIT_BY_ARGUMENT);
-	offers->release_fentry = offers_hook(btf, RELEASE_FENTRY);
-	offers->release_kprobe = offers_hook(btf, RELEASE_KPROBE);
-	btf__free(btf);
-	return 0;
+	*btf = path ? btf__parse(path, NULL) : btf__load_vmlinux_btf();
+	err = libbpf_get_error(*btf);
+	if (!err)
+		return 0;
+	*btf = NULL;
+	return fail(err, path ? path : "the kernel's BTF (/sys/kernel/btf/vmlinux)");
+}
+
+static struct kernel_offers find_offers(const struct btf *btf)
+{
+	return (struct kernel_offers){
+		.group_dead = offers_hook(btf, EXIT_BY_ARGUMENT),
+		.release_fentry = offers_hook(btf, RELEASE_FENTRY),
+		.release_kprobe = offers_hook(btf, RELEASE_KPROBE),
+	};
 }
 
 /* ---- loading ---- */
@@ -125,12 +135,16 @@ static struct bpf_map *bounded_map(const struct lifetrace_bpf *skel, int which)
 {
 	return which == LT_BOUNDED_WAITS ? skel->maps.lt_waits :
 	       which == LT_BOUNDED_CALLS ? skel->maps.lt_wait_calls :
-					   skel->maps.lt_fork_calls;
+	       which == LT_BOUNDED_FORKS ? skel->maps.lt_fork_calls :
+					   skel->maps.lt_cows;
 }
 
 /* Each CPU may hold back 128 free entries (kernel/bpf/bpf_lru_list.c, LOCAL_FREE_TARGET). */
-static __u32 bounded_entries(const struct kernel *kernel, int which)
+static __u32 bounded_entries(const struct kernel *kernel, const struct kernel_options *options,
+			     int which)
 {
+	if (which == LT_BOUNDED_COWS)
+		return (__u32)options->cow_max;
 	return (which == LT_BOUNDED_WAITS ? 8192U : 4096U) + 128U * (__u32)kernel->cpus;
 }
 
@@ -150,12 +164,24 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.lt_counters, (__u32)kernel->cpus);
 	for (int i = 0; !err && i < LT_BOUNDED; i++)
-		err = bpf_map__set_max_entries(bounded_map(skel, i), bounded_entries(kernel, i));
+		err = bpf_map__set_max_entries(bounded_map(skel, i),
+					       bounded_entries(kernel, options, i));
 	if (err)
 		return fail(err, "cannot size the BPF maps");
 	err = lifetrace_bpf__load(skel);
 	if (err)
 		return fail(err, "the kernel refuses the BPF programs");
+	return 0;
+}
+
+static int map_slots(struct kernel *kernel)
+{
+	void *memory = mmap(NULL, LT_COW_SLOTS * sizeof(struct lt_cow_slot), PROT_READ, MAP_SHARED,
+			    bpf_map__fd(kernel->tracepoints->maps.lt_cow_slots), 0);
+
+	if (memory == MAP_FAILED)
+		return fail(-errno, "cannot map the slots of COW faults");
+	kernel->slots = memory;
 	return 0;
 }
 
@@ -315,7 +341,8 @@ void kernel_send_wait_calls(struct kernel *kernel, bool send)
 
 /* ---- opening and closing ---- */
 
-static void name_hooks(struct kernel *kernel, const struct kernel_offers *offers, enum reach reach)
+static void name_hooks(struct kernel *kernel, const struct kernel_offers *offers, enum reach reach,
+		       const char *cow)
 {
 	const struct kernel_hook hooks[KERNEL_HOOKS] = {
 		{ "birth", "tp_btf/task_newtask" },
@@ -326,30 +353,44 @@ static void name_hooks(struct kernel *kernel, const struct kernel_offers *offers
 		{ "wait", "tp_btf/sched_process_wait" },
 		{ "wait_results", "" },
 		{ "fork_cost", "" },
-		{ "cow", "off: not observed by this version" },
+		{ "cow", "" },
 	};
 
 	memcpy(kernel->hooks, hooks, sizeof(hooks));
 	strcpy(kernel->hooks[2].value, offers->group_dead ? EXIT_BY_ARGUMENT : EXIT_BY_COUNT);
 	snprintf(kernel->hooks[4].value, sizeof(kernel->hooks[4].value), "%s", reap_hooks[reach]);
+	snprintf(kernel->hooks[8].value, sizeof(kernel->hooks[8].value), "%s", cow);
 }
 
-static int open_all(struct kernel *kernel, const struct kernel_options *options)
+static void attach_cow(struct kernel *kernel, const struct kernel_options *options,
+		       const struct btf *btf, const char *path, char hook[COW_HOOK_SIZE])
 {
-	const char *path = options->btf && *options->btf ? options->btf : NULL;
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
-	struct kernel_offers offers = { 0 };
-	enum reach reach;
-	int err;
+	const struct lifetrace_bpf *from = kernel->tracepoints;
+	const struct cow_options cow = { .wanted = options->cow,
+					 .btf_path = path,
+					 .btf = btf,
+					 .ring_fd = bpf_map__fd(from->maps.lt_ring),
+					 .counters_fd = bpf_map__fd(from->maps.lt_counters),
+					 .cows_fd = bpf_map__fd(from->maps.lt_cows),
+					 .slots_fd = bpf_map__fd(from->maps.lt_cow_slots),
+					 .wake_bytes = wake_bytes(options) };
 
-	kernel->cpus = libbpf_num_possible_cpus();
-	if (kernel->cpus < 1)
-		return fail(kernel->cpus, "cannot count the CPUs");
-	err = find_offers(&offers, path);
-	if (!err)
-		err = load_tracepoints(kernel, options, &offers, &opts);
+	kernel->cow = cow_open(&cow, hook);
+}
+
+static int open_parts(struct kernel *kernel, const struct kernel_options *options,
+		      const struct btf *btf, const char *path)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = path);
+	const struct kernel_offers offers = find_offers(btf);
+	char cow_hook[COW_HOOK_SIZE];
+	enum reach reach;
+	int err = load_tracepoints(kernel, options, &offers, &opts);
+
 	if (!err)
 		err = map_counters(kernel);
+	if (!err)
+		err = map_slots(kernel);
 	if (!err)
 		err = open_ring(kernel);
 	if (err)
@@ -357,12 +398,30 @@ static int open_all(struct kernel *kernel, const struct kernel_options *options)
 	err = lifetrace_bpf__attach(kernel->tracepoints);
 	if (err)
 		return fail(err, "the kernel refuses to attach a BPF program");
+	attach_cow(kernel, options, btf, path, cow_hook);
 	reach = attach_release(kernel, &opts, options, &offers);
-	name_hooks(kernel, &offers, reach);
+	name_hooks(kernel, &offers, reach, cow_hook);
 	err = open_calls(kernel, &opts, options, reach);
 	name_call_hooks(kernel, strerror(-err));
-	malloc_trim(0); /* the kernel's BTF was parsed: some megabytes */
 	return 0;
+}
+
+static int open_all(struct kernel *kernel, const struct kernel_options *options)
+{
+	const char *path = options->btf && *options->btf ? options->btf : NULL;
+	struct btf *btf;
+	int err;
+
+	kernel->cpus = libbpf_num_possible_cpus();
+	if (kernel->cpus < 1)
+		return fail(kernel->cpus, "cannot count the CPUs");
+	err = parse_btf(&btf, path);
+	if (err)
+		return err;
+	err = open_parts(kernel, options, btf, path);
+	btf__free(btf);
+	malloc_trim(0); /* the kernel's BTF was parsed: some megabytes */
+	return err;
 }
 
 int kernel_open(struct kernel **kernel, const struct kernel_options *options)
@@ -393,6 +452,9 @@ void kernel_close(struct kernel *kernel)
 	if (kernel->counters)
 		munmap((void *)kernel->counters, kernel->counters_size);
 	calls_free(kernel->calls);
+	if (kernel->slots)
+		munmap((void *)kernel->slots, LT_COW_SLOTS * sizeof(struct lt_cow_slot));
+	cow_close(kernel->cow);
 	release_bpf__destroy(kernel->release);
 	lifetrace_bpf__destroy(kernel->tracepoints);
 	free(kernel);
@@ -517,6 +579,7 @@ void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 	}
 	for (int cpu = 0; cpu < kernel->cpus; cpu++)
 		sent[LT_THREAD] += kernel->counters[cpu].threads;
+	lost[LT_COW] += kernel->cows_evicted;
 	add_misses(kernel, lost);
 	add_evicted(kernel, lost);
 }
@@ -550,4 +613,116 @@ void kernel_waits(struct kernel *kernel, record_fn fn, void *user)
 		record.id.start_ns = record.waits.start_ns;
 		fn(user, &record, sizeof(record));
 	}
+}
+
+/* ---- copy-on-write ---- */
+
+#define COWS_BATCH 1024
+
+static __u64 sum_of_cows(const struct kernel *kernel, size_t offset)
+{
+	__u64 sum = 0;
+
+	for (int cpu = 0; cpu < kernel->cpus; cpu++)
+		sum += *(const __u64 *)((const char *)&kernel->counters[cpu] + offset);
+	return sum;
+}
+
+/* What threads have counted and not yet added to their process's. */
+struct unflushed {
+	__u64 start_ns;
+	__u32 tgid;
+	__s16 copies, reuses;
+};
+
+static int by_tgid(const void *a, const void *b)
+{
+	const struct unflushed *x = a, *y = b;
+
+	return x->tgid < y->tgid ? -1 : x->tgid > y->tgid;
+}
+
+static size_t read_slots(const struct kernel *kernel, struct unflushed all[LT_COW_SLOTS])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < LT_COW_SLOTS; i++) {
+		const volatile struct lt_cow_slot *slot = &kernel->slots[i];
+
+		if (slot->tid && (slot->copies || slot->reuses))
+			all[count++] = (struct unflushed){ slot->start_ns, slot->tgid, slot->copies,
+							   slot->reuses };
+	}
+	qsort(all, count, sizeof(all[0]), by_tgid);
+	return count;
+}
+
+static void add_unflushed(struct lt_cow *record, const struct unflushed *all, size_t count)
+{
+	const struct unflushed key = { .tgid = (__u32)record->id.pid };
+	const struct unflushed *at = bsearch(&key, all, count, sizeof(all[0]), by_tgid);
+
+	while (at && at > all && at[-1].tgid == key.tgid)
+		at--;
+	for (; at && at < all + count && at->tgid == key.tgid; at++) {
+		if (at->start_ns != record->id.start_ns)
+			continue;
+		record->counts.copies += (__u64)(__s64)at->copies;
+		record->counts.reuses += (__u64)(__s64)at->reuses;
+	}
+}
+
+/* Returns how many processes there are. */
+static __u32 read_cows(const struct kernel *kernel, record_fn fn, void *user)
+{
+	static struct unflushed unflushed[LT_COW_SLOTS];
+	static struct lt_cow_entry entries[COWS_BATCH];
+	static __u32 keys[COWS_BATCH];
+	int fd = bpf_map__fd(kernel->tracepoints->maps.lt_cows), err = 0;
+	struct lt_cow record = { .hdr = { .size = sizeof(record), .kind = LT_COWS } };
+	size_t more = read_slots(kernel, unflushed);
+	__u32 at, all = 0, count;
+
+	record.hdr.time_ns = boot_ns(); /* not later than what is read */
+	while (!err) {
+		count = COWS_BATCH;
+		err = bpf_map_lookup_batch(fd, all ? &at : NULL, &at, keys, entries, &count, NULL);
+		if (err && err != -ENOENT) /* the last batch says so */
+			break;
+		all += count;
+		for (__u32 i = 0; i < count; i++) {
+			record.id.pid = keys[i];
+			record.id.start_ns = entries[i].start_ns;
+			record.counts = entries[i].counts;
+			add_unflushed(&record, unflushed, more);
+			fn(user, &record, sizeof(record));
+		}
+	}
+	return all;
+}
+
+/*
+ * Who lost its place is neither among those that are there, nor did it give it
+ * back. Read in this order, so that who comes and goes meanwhile is not taken
+ * for one of them.
+ */
+void kernel_cows(struct kernel *kernel, record_fn fn, void *user)
+{
+	__u64 begun = sum_of_cows(kernel, offsetof(struct lt_counters, put[LT_BOUNDED_COWS])),
+	      there;
+
+	if (!kernel->cow)
+		return;
+	there = read_cows(kernel, fn, user) +
+		sum_of_cows(kernel, offsetof(struct lt_counters, taken[LT_BOUNDED_COWS]));
+	if (begun > there && begun - there > kernel->cows_evicted)
+		kernel->cows_evicted = begun - there;
+}
+
+int kernel_look_at_cow(struct kernel *kernel, uint32_t pid)
+{
+	if (!kernel->cow)
+		return -EOPNOTSUPP;
+	cow_look_at(kernel->cow, pid);
+	return 0;
 }

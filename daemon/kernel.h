@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "cow.h"
 #include "event.h"
 #include "source.h"
 
@@ -18,6 +19,8 @@ struct kernel_options {
 	uint64_t ring_bytes; /* a power of two, at least a page */
 	unsigned best_hook;  /* 0: fentry, 1: kprobe, 2: tracepoints only */
 	const char *btf;     /* a file instead of /sys/kernel/btf/vmlinux; NULL or "" */
+	enum cow_set cow;
+	uint64_t cow_max; /* processes whose copies are counted at a time */
 };
 
 /* One need and the kernel hook that serves it, or "off: REASON". */
@@ -71,5 +74,11 @@ void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 
 /* Calls fn with an LT_WAITS record for each process that ever waited and lives. */
 void kernel_waits(struct kernel *kernel, record_fn fn, void *user);
+
+/* Calls fn with an LT_COWS record for each process that COW faults were counted of. */
+void kernel_cows(struct kernel *kernel, record_fn fn, void *user);
+
+/* See cow_look_at(). Returns 0, or -EOPNOTSUPP where COW is not observed. */
+int kernel_look_at_cow(struct kernel *kernel, uint32_t pid);
 
 #endif

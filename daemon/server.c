@@ -389,13 +389,27 @@ static ssize_t stream_read(void *user, uint64_t pos, char *buf, size_t max)
 	return 0;
 }
 
+/* The process whose every COW fault somebody streams; 0: none. */
+static uint64_t raw_cow_of(const struct server *server)
+{
+	const struct stream *stream;
+
+	DL_FOREACH(server->streams, stream)
+		if (stream->filter.raw_cow)
+			return stream->filter.raw_cow;
+	return 0;
+}
+
 static void stream_free(void *user)
 {
 	struct stream *stream = user;
+	struct server *server = stream->server;
 
-	DL_DELETE(stream->server->streams, stream);
-	stream->server->other_streams -= stream->viewer.uid != 0;
-	stream->server->context.wishes_changed(stream->server->context.user);
+	DL_DELETE(server->streams, stream);
+	server->other_streams -= stream->viewer.uid != 0;
+	if (stream->filter.raw_cow && !raw_cow_of(server))
+		server->context.look_at_cow(server->context.user, 0);
+	server->context.wishes_changed(server->context.user);
 	sd_event_source_unref(stream->hangup);
 	if (stream->fd >= 0)
 		close(stream->fd);
@@ -551,6 +565,13 @@ static json_t *get_processes(const struct request *request)
 	return view_processes(core, core_now_ns(core), &request->filter, &request->viewer);
 }
 
+static json_t *get_cow(const struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	return view_cow(core, core_now_ns(core), &request->filter, &request->viewer);
+}
+
 static enum MHD_Result start_stream(struct request *request, enum stream_kind kind)
 {
 	const union MHD_ConnectionInfo *info =
@@ -587,8 +608,27 @@ static enum MHD_Result start_stream(struct request *request, enum stream_kind ki
 	return result;
 }
 
+/* NULL, or why not: one process at a time, and it must be there. */
+static const char *look_at_cow(const struct request *request)
+{
+	const struct server_context *context = &request->server->context;
+	uint64_t pid = request->filter.raw_cow, other = raw_cow_of(request->server);
+
+	if (other && other != pid)
+		return "the COW faults of another process are being streamed";
+	if (!core_lives(context->core, pid))
+		return "raw-cow: no such process";
+	if (context->look_at_cow(context->user, (uint32_t)pid))
+		return "copy-on-write is not observed";
+	return NULL;
+}
+
 static enum MHD_Result stream_events(struct request *request)
 {
+	const char *why = request->filter.raw_cow ? look_at_cow(request) : NULL;
+
+	if (why)
+		return answer_error(request->connection, MHD_HTTP_NOT_FOUND, why);
 	return start_stream(request, STREAM_EVENTS);
 }
 
@@ -635,6 +675,7 @@ static const struct route {
 	{ "/v1/status", 0, get_status, NULL, true },
 	{ "/v1/zombies", VIEW_ZOMBIES, get_zombies, NULL, true },
 	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true },
+	{ "/v1/cow", VIEW_COW, get_cow, NULL, true },
 	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false },
 	{ "/v1/record", 0, NULL, stream_records, true },
 	{ "/healthz", 0, NULL, answer_health, false },

@@ -21,6 +21,8 @@ struct server_context {
 	void (*refresh)(void *user);
 	/* A stream has begun or ended: server_wishes() may say something else. */
 	void (*wishes_changed)(void *user);
+	/* Has every COW fault of this process sent; 0: of none. Returns 0 or -errno. */
+	int (*look_at_cow)(void *user, uint32_t pid);
 	void *user;
 };
 

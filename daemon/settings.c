@@ -11,7 +11,7 @@
 
 #include "core/text.h"
 
-enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, TYPES };
+enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, COW_SET, TYPES };
 
 #define WORDS_MAX 4
 
@@ -19,6 +19,7 @@ enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, TYPES };
 static const char *const choices[TYPES][WORDS_MAX + 1] = {
 	[SYSCALL_HOOKS] = { "auto", "always", "off" },
 	[BEST_HOOK] = { "fentry", "kprobe", "tracepoint" },
+	[COW_SET] = { "auto", "off", "faults", "copies" },
 };
 
 struct setting {
@@ -73,6 +74,10 @@ static const struct setting table[] = {
 	  "auto (while a zombie is flagged or somebody asks), always, off" },
 	{ "best_hook", BEST_HOOK, AT(best_hook), "fentry", ANY, false,
 	  "best kind of kernel hook to use where it is allowed: fentry, kprobe, tracepoint" },
+	{ "cow", COW_SET, AT(cow), "off", ANY, false,
+	  "what observes copy-on-write: auto (copies, else faults), off, faults, copies" },
+	{ "cow_max", COUNT, AT(cow_max), "16384", 16, 1 << 20, false,
+	  "most processes whose copy-on-write is counted; the longest idle goes first" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };
@@ -480,8 +485,9 @@ void settings_print(const struct settings *settings, FILE *out)
 void settings_help(FILE *out)
 {
 	static const char *const argument[] = {
-		[TEXT] = "TEXT", [DURATION] = "DURATION",  [SIZE] = "SIZE",
-		[COUNT] = "N",	 [SYSCALL_HOOKS] = "WHEN", [BEST_HOOK] = "KIND",
+		[TEXT] = "TEXT",     [DURATION] = "DURATION",  [SIZE] = "SIZE",
+		[COUNT] = "N",	     [SYSCALL_HOOKS] = "WHEN", [BEST_HOOK] = "KIND",
+		[COW_SET] = "WHICH",
 	};
 	struct option options[SETTINGS + FIXED + 1];
 	char names[SETTINGS][32], left[64];

@@ -43,6 +43,8 @@ struct settings {
 	uint64_t client_max;
 	uint64_t syscall_hooks; /* enum syscall_hooks */
 	uint64_t best_hook;	/* enum best_hook */
+	uint64_t cow;		/* enum cow_set */
+	uint64_t cow_max;
 };
 
 /* What the command line says besides settings. */

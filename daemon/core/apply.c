@@ -3,6 +3,7 @@
 #include "life.h"
 
 #include <errno.h>
+#include <linux/sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,8 @@ static void enter_death(struct core *core, struct life *life, uint64_t time_ns,
 	if (!life->exited_ns)
 		life->exited_ns = time_ns;
 	core->totals.exits++;
+	fork_end(life, time_ns);
+	forks_end(life);
 	policy_parent_exited(core, life);
 	tell(core, CHANGE_EXIT, life, time_ns, record);
 }
@@ -243,6 +246,17 @@ static void set_first_parent(struct core *core, struct life *life, struct lt_id 
 	kin->adopted_by = life->parent_id;
 }
 
+/* With one memory for both, nothing is copied; nor where the record comes after the end of it. */
+static void begin_sharing(struct core *core, struct life *life, struct life *creator,
+			  const struct lt_fork *e)
+{
+	if (creator)
+		cow_told(core, creator, &e->creator_cow, e->hdr.time_ns);
+	if (cow_is_observed(core) && e->flags & LT_FORK_SIZES && !(e->clone_flags & CLONE_VM) &&
+	    !life->exec_ns && life->state < LT_EXITING)
+		fork_begin(core, life, creator);
+}
+
 static void set_fork_cost(struct life *life, const struct lt_fork *e)
 {
 	life->fork_duration_ns = e->duration_ns;
@@ -279,11 +293,12 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 	life->ns_pid = e->ns_pid;
 	life->exit_signal = (uint8_t)e->exit_signal;
 	set_fork_cost(life, e);
+	creator = life_find(core, e->creator);
+	begin_sharing(core, life, creator, e);
 	if (!life->exec_ns) {
 		life->uid = e->uid;
 		set_comm(life, e->comm);
 		life_set_cgroup(core, life, e->cgroup);
-		creator = life_find(core, e->creator);
 		if (creator && !life->program)
 			life_share_program(core, life, creator);
 	}
@@ -313,6 +328,18 @@ static void apply_fork_end(struct core *core, const struct lt_fork_end *e)
 		life->vfork_wait_ns = e->vfork_wait_ns;
 }
 
+/* Its own counts and its parent's, which may be its creator's: up to here they are the fork's. */
+static void told_of_both(struct core *core, struct life *life, const struct lt_cow_counts *own,
+			 struct lt_id parent_id, const struct lt_cow_counts *parents,
+			 uint64_t time_ns)
+{
+	struct life *parent = parent_id.pid ? life_find(core, parent_id) : NULL;
+
+	cow_told(core, life, own, time_ns);
+	if (parent && parent->state != LT_REAPED)
+		cow_told(core, parent, parents, time_ns);
+}
+
 static void apply_exec(struct core *core, const struct lt_exec *e)
 {
 	struct life *life = life_get(core, e->id);
@@ -324,6 +351,9 @@ static void apply_exec(struct core *core, const struct lt_exec *e)
 		return;
 	memcpy(comm_before, life->comm, LT_COMM_LEN);
 	core->totals.execs++;
+	told_of_both(core, life, &e->cow, e->parent, &e->parent_cow, e->hdr.time_ns);
+	fork_end(life, e->hdr.time_ns);
+	fork_drop_small(core, life);
 	life->exec_ns = e->hdr.time_ns;
 	life->uid = e->uid;
 	set_comm(life, e->comm);
@@ -404,6 +434,9 @@ static void apply_exit(struct core *core, const struct lt_exit *e)
 	life->exit_signal = (uint8_t)e->exit_signal;
 	life->uid = e->uid;
 	set_status(life, e->exit_code);
+	told_of_both(core, life, &e->cow, e->parent, &e->parent_cow, e->hdr.time_ns);
+	if (e->cow.since_ns)
+		tell(core, CHANGE_COW, life, e->hdr.time_ns, &e->hdr);
 	reparent(core, life, e->parent, e->hdr.time_ns);
 	if (e->flags & LT_EXIT_TRACED)
 		life_set_tracer(core, life, e->tracer);
@@ -551,6 +584,34 @@ static void apply_wait_call(struct core *core, const struct lt_wait_call *e)
 
 	if (life)
 		tell(core, CHANGE_WAIT, life, e->hdr.time_ns, &e->hdr);
+}
+
+/* ---- copy-on-write ---- */
+
+static void apply_cow(struct core *core, const struct lt_cow *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (!life || life->state == LT_REAPED)
+		return;
+	cow_told(core, life, &e->counts, e->hdr.time_ns);
+	tell(core, CHANGE_COW, life, e->hdr.time_ns, &e->hdr);
+}
+
+static void apply_cows(struct core *core, const struct lt_cow *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life && life->state != LT_REAPED)
+		cow_told(core, life, &e->counts, e->hdr.time_ns);
+}
+
+static void apply_cow_fault(struct core *core, const struct lt_cow_fault *e)
+{
+	const struct life *life = life_find(core, e->id);
+
+	if (life)
+		tell(core, CHANGE_COW_FAULT, life, e->hdr.time_ns, &e->hdr);
 }
 
 static void apply_cgroup(struct core *core, const struct lt_cgroup *e)
@@ -769,7 +830,8 @@ static void apply_life(struct core *core, const struct lt_life *e)
 
 	if (!life || e->state < LT_RUNNING || e->state > LT_REAPED || life->queue != QUEUE_NONE)
 		return;
-	life->flags = e->flags & ~(uint32_t)(LT_LIFE_ARGS_CUT | LT_LIFE_ARGS_UNKNOWN);
+	life->flags = e->flags &
+		      ~(uint32_t)(LT_LIFE_ARGS_CUT | LT_LIFE_ARGS_UNKNOWN | LT_LIFE_FORK_SHARES);
 	life->forked_ns = e->forked_ns;
 	life->exec_ns = e->exec_ns;
 	life->exited_ns = e->exited_ns;
@@ -786,6 +848,7 @@ static void apply_life(struct core *core, const struct lt_life *e)
 		life_set_program(core, life, e->text, e->exe_len, e->args_len, e->flags);
 	if (e->waits.calls)
 		life_set_waits(core, life, &e->waits);
+	cow_restore(core, life, e);
 	restore_forks(core, life, e);
 	if (e->state < LT_EXITING)
 		policy_restore_leak(core, life, e->leak_since_ns, e->leak_shrunk_ns);

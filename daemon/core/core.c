@@ -108,6 +108,16 @@ void core_each_dying(const struct core *core, core_id_fn fn, void *user)
 			fn(user, life->id);
 }
 
+bool core_lives(const struct core *core, uint64_t pid)
+{
+	const struct life *life;
+
+	EACH_LIFE(core, life)
+		if (life->id.pid == pid && life->state < LT_EXITING)
+			return true;
+	return false;
+}
+
 void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void *user)
 {
 	const struct life *life;
@@ -288,13 +298,14 @@ static void dump_life(struct dump *dump, const struct life *life)
 	if (life->waits)
 		e->waits = *life->waits;
 	dump_forks(e, life);
+	cow_dump(e, life);
 	dump_kin(e, life->kin);
 	dump_death(e, life->death);
 	e->uid = life->uid;
 	e->ns_pid = life->ns_pid;
 	e->exit_code = life->exit_code;
 	e->exit_signal = life->exit_signal;
-	e->flags = life->flags;
+	e->flags |= life->flags;
 	e->state = life->state;
 	e->reap_source = life->reap_source;
 	memcpy(e->comm, life->comm, LT_COMM_LEN);

@@ -10,6 +10,7 @@
 #ifndef LT_CORE_H
 #define LT_CORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,8 @@ struct life;
 	X(STOP, "stop")             \
 	X(CONTINUE, "continue")     \
 	X(WAIT, "wait")             \
+	X(COW, "cow")               \
+	X(COW_FAULT, "cow-fault")   \
 	X(LEAK_OPEN, "leak-open")   \
 	X(LEAK_CLOSE, "leak-close") \
 	X(LOST, "lost")
@@ -83,6 +86,11 @@ uint64_t core_next_due_ns(const struct core *core);
 
 /* Boot-time of the newest record. */
 uint64_t core_now_ns(const struct core *core);
+
+/* Whether an LT_COWS record says anything that the table does not know. */
+bool core_is_news(const struct core *core, const struct lt_cow *record);
+/* Whether the process is in the table and lives. */
+bool core_lives(const struct core *core, uint64_t pid);
 
 /* Totals that the daemon's own reports need without a view. */
 struct core_totals {

@@ -94,20 +94,39 @@ static int set_kind(struct filter *filter, const char *value)
 	return filter->kinds ? 0 : -EINVAL;
 }
 
-#define VIEW_ROWS (VIEW_ZOMBIES | VIEW_PROCESSES)
+static int set_raw_cow(struct filter *filter, const char *value)
+{
+	if (text_parse_number(value, INT32_MAX, &filter->raw_cow) || !filter->raw_cow)
+		return -EINVAL;
+	return 0;
+}
+
+static int set_sort(struct filter *filter, const char *value)
+{
+	filter->sort = 0;
+	while (filter->sort < COW_SORT_COUNT && strcmp(cow_sort_names[filter->sort], value))
+		filter->sort++;
+	return filter->sort < COW_SORT_COUNT ? 0 : -EINVAL;
+}
+
+#define VIEW_ROWS (VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_COW)
 #define VIEW_ANY (VIEW_ROWS | VIEW_EVENTS)
 
 const struct filter_option filter_options[] = {
-	{ "pid", "PID", "this process only", VIEW_ANY, set_pid },
+	{ "pid", "PID", "this process only", VIEW_ANY | VIEW_TREE, set_pid },
 	{ "comm", "GLOB", "processes of this name", VIEW_ANY, set_comm },
 	{ "uid", "UID", "processes of this user", VIEW_ANY, set_uid },
 	{ "unit", "GLOB", "processes of this systemd unit", VIEW_ANY, set_unit },
 	{ "container", "PREFIX", "processes of this container", VIEW_ANY, set_container },
-	{ "kernel", NULL, "kernel threads too", VIEW_ANY, set_kernel },
+	{ "kernel", NULL, "kernel threads too", VIEW_ANY | VIEW_TREE, set_kernel },
 	{ "older", "DURATION", "only what is older (a zombie: for longer a zombie)", VIEW_ROWS,
 	  set_older },
 	{ "all", NULL, "also what was reaped a while ago and is still remembered", VIEW_PROCESSES,
 	  set_all },
+	{ "all", NULL, "also forks that are over and copied less than 1 MiB", VIEW_COW, set_all },
+	{ "sort", "KEY", "copied, parent, child, reuses, share, rate, shared or begin", VIEW_COW,
+	  set_sort },
+	{ "raw-cow", "PID", "every COW fault of this process, too", VIEW_EVENTS, set_raw_cow },
 	{ "kind", "KIND[,KIND]", "only lines of these kinds", VIEW_EVENTS, set_kind },
 	{ "count", "N", "end after N lines", VIEW_EVENTS, set_count },
 };
@@ -148,8 +167,21 @@ bool filter_life(const struct filter *filter, const struct life *life)
 	return true;
 }
 
+bool filter_fork(const struct filter *filter, const struct life *child)
+{
+	struct filter any_pid = *filter;
+
+	any_pid.has_pid = false;
+	return (!filter->has_pid || child->id.pid == filter->pid ||
+		child->fork->creator_id.pid == filter->pid) &&
+	       filter_life(&any_pid, child);
+}
+
 bool filter_change(const struct filter *filter, const struct change *change)
 {
+	/* asked for by pid, and then whatever the kinds */
+	if (change->kind == CHANGE_COW_FAULT)
+		return filter->raw_cow && change->life->id.pid == filter->raw_cow;
 	if (filter->kinds && !(filter->kinds & 1U << change->kind))
 		return false;
 	return !change->life || filter_life(filter, change->life);

@@ -60,6 +60,33 @@ struct failures {
 	struct lt_failure by[LT_FAILURES];
 };
 
+struct cow_sum {
+	uint64_t copies, reuses; /* pages, faults; they saturate */
+};
+
+/* The write faults on shared pages that were counted of a process. */
+struct cow {
+	struct lt_cow_counts counts; /* as last told */
+	uint64_t told_ns;
+	struct cow_sum before; /* since_ns: of places that it lost */
+};
+
+/*
+ * A fork that copied an address space, and what it led to. While the two share
+ * pages (until one of them ends, or the child execs) it hangs in its creator's
+ * list of such forks, the latest last: that one is charged with the creator's
+ * faults.
+ */
+struct fork {
+	struct life *child;
+	struct life *creator; /* NULL: they share no more */
+	struct fork *prev, *next;
+	struct lt_id creator_id;
+	uint64_t ended_ns; /* 0: they share pages */
+	struct cow_sum by_creator;
+	struct cow_sum by_child; /* when it ended; before, see its cow */
+};
+
 /* A parent with flagged zombies. since_ns 0: not open. */
 struct leak {
 	struct life *parent;
@@ -101,6 +128,9 @@ struct life {
 	struct leak *leak;
 	struct failures *failures; /* its own fork calls' */
 	uint64_t fork_duration_ns, vfork_wait_ns;
+	struct cow *cow;
+	struct fork *fork;		   /* its own birth */
+	struct fork *forks;		   /* of its making, while pages are shared */
 	uint32_t rss_pages, pagetable_kib; /* at birth, see lt_fork */
 	uint64_t forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
 	uint32_t flags; /* LT_LIFE_* */
@@ -227,6 +257,28 @@ static inline bool id_is(struct lt_id a, struct lt_id b)
 {
 	return a.pid == b.pid && a.start_ns == b.start_ns;
 }
+
+/* cow.c */
+struct cow_sum cow_of(const struct life *life);
+void cow_told(struct core *core, struct life *life, const struct lt_cow_counts *counts,
+	      uint64_t time_ns);
+/* The life was born by a fork that copied its creator's address space. */
+void fork_begin(struct core *core, struct life *child, struct life *creator);
+/* The child shares no more: it has another program, or ends. */
+void fork_end(struct life *child, uint64_t time_ns);
+/* The creator ends: nothing more is charged to these forks. */
+void forks_end(struct life *creator);
+/* Forgets a fork that copied next to nothing. */
+void fork_drop_small(struct core *core, struct life *child);
+struct cow_sum fork_by_child(const struct fork *fork);
+/* Bytes of so many pages; saturates at what JSON can tell. */
+uint64_t cow_bytes(const struct core *core, uint64_t pages);
+/* What both sides copied is worth telling after the fork is over. */
+bool fork_is_big(const struct core *core, const struct fork *fork);
+void cow_restore(struct core *core, struct life *life, const struct lt_life *e);
+void cow_dump(struct lt_life *e, const struct life *life);
+void cow_free(struct core *core, struct life *life);
+bool cow_is_observed(const struct core *core);
 
 /* cgroup.c */
 void cgroup_apply(struct core *core, const struct lt_cgroup *record);

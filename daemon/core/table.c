@@ -334,6 +334,7 @@ void life_free(struct core *core, struct life *life)
 	core_release(core, life->kin, sizeof(*life->kin));
 	core_release(core, life->death, sizeof(*life->death));
 	core_release(core, life->waits, sizeof(*life->waits));
+	cow_free(core, life);
 	core_release(core, life->leak, sizeof(*life->leak));
 	core_release(core, life->failures, sizeof(*life->failures));
 	core_release(core, life, sizeof(*life));

@@ -280,6 +280,30 @@ static json_t *view_failures(const struct failures *failures)
 	return object;
 }
 
+/* A count that saturated is the largest that JSON can tell. */
+static json_t *count(uint64_t n)
+{
+	return integer(n < INT64_MAX ? n : INT64_MAX);
+}
+
+static json_t *view_cow_sum(const struct core *core, struct cow_sum sum)
+{
+	json_t *object = json_object();
+
+	set(object, "copies", count(sum.copies));
+	set(object, "reuses", count(sum.reuses));
+	set(object, "bytes", integer(cow_bytes(core, sum.copies)));
+	return object;
+}
+
+/* A kernel thread has no memory of its own. */
+static json_t *view_cow_of(const struct core *core, const struct life *life)
+{
+	if (life->flags & LT_LIFE_KERNEL || !(life->cow || cow_is_observed(core)))
+		return json_null();
+	return view_cow_sum(core, cow_of(life));
+}
+
 static void set_place(json_t *object, const struct cgroup_info *cgroup)
 {
 	set(object, "cgroup", cgroup ? text(cgroup->path) : NULL);
@@ -343,7 +367,7 @@ static json_t *view_life(const struct core *core, const struct life *life,
 	set(object, "inferred", json_boolean(life->flags & LT_LIFE_INFERRED));
 	set(object, "tracer", id_text(kin->tracer));
 	set(object, "reap_source", view_reap_source(life));
-	set(object, "cow", NULL);
+	set(object, "cow", view_cow_of(core, life));
 	set(object, "fork", view_fork_cost(core, life));
 	set(object, "fork_failures", view_failures(life->failures));
 	set(children, "alive", integer(life->alive));
@@ -458,6 +482,156 @@ json_t *view_processes(const struct core *core, uint64_t now_ns, const struct fi
 	return document;
 }
 
+/* ---- forks, and what was copied since ---- */
+
+const char *const cow_sort_names[COW_SORT_COUNT] = {
+#define X(NAME, name) [COW_SORT_##NAME] = name,
+	COW_SORTS(X)
+#undef X
+};
+
+struct fork_row {
+	const struct fork *fork;
+	struct cow_sum child;
+	uint64_t copied; /* pages, by both */
+	double share;	 /* of the pages that were shared; -1: not known */
+	double rate;	 /* copies a second */
+};
+
+static struct fork_row fork_row(const struct fork *fork, uint64_t now_ns)
+{
+	uint64_t end_ns = fork->ended_ns ? fork->ended_ns : now_ns;
+	uint64_t lasted_ns = since(end_ns, fork->child->forked_ns);
+	struct fork_row row = { .fork = fork, .child = fork_by_child(fork) };
+
+	row.copied = row.child.copies + fork->by_creator.copies;
+	if (row.copied < row.child.copies)
+		row.copied = UINT64_MAX;
+	row.share = fork->child->rss_pages ? (double)row.copied / (double)fork->child->rss_pages :
+					     -1;
+	row.rate = lasted_ns ? (double)row.copied * NSEC_PER_SEC / (double)lasted_ns : 0;
+	return row;
+}
+
+static double sort_value(const struct fork_row *row, enum cow_sort sort)
+{
+	switch (sort) {
+	case COW_SORT_PARENT:
+		return (double)row->fork->by_creator.copies;
+	case COW_SORT_CHILD:
+		return (double)row->child.copies;
+	case COW_SORT_REUSES:
+		return (double)row->child.reuses + (double)row->fork->by_creator.reuses;
+	case COW_SORT_SHARE:
+		return row->share;
+	case COW_SORT_RATE:
+		return row->rate;
+	case COW_SORT_SHARED:
+		return (double)row->fork->child->rss_pages;
+	case COW_SORT_BEGIN:
+		return (double)row->fork->child->forked_ns;
+	default:
+		return (double)row->copied;
+	}
+}
+
+struct sorted_row {
+	double value;
+	struct fork_row row;
+};
+
+/* Descending; of equals the later one first. */
+static int by_value(const void *a, const void *b)
+{
+	const struct sorted_row *x = a, *y = b;
+	const struct life *p = x->row.fork->child, *q = y->row.fork->child;
+
+	if (x->value != y->value)
+		return x->value < y->value ? 1 : -1;
+	return life_order(&q, &p);
+}
+
+static json_t *real(double value, double unit)
+{
+	return json_real((double)(uint64_t)(value / unit + 0.5) * unit);
+}
+
+static const char *fork_end_name(const struct fork *fork)
+{
+	if (!fork->ended_ns)
+		return NULL;
+	return fork->child->exec_ns == fork->ended_ns ? "exec" : "exit";
+}
+
+static json_t *view_fork(const struct core *core, const struct fork_row *row,
+			 const struct viewer *viewer)
+{
+	const struct fork *fork = row->fork;
+	const struct life *child = fork->child;
+	json_t *object = json_object();
+
+	set_identity(object, child);
+	set(object, "comm", text(child->comm));
+	set_program(object, child, viewer);
+	set(object, "state", view_state(child));
+	set(object, "ppid", integer(fork->creator_id.pid));
+	set(object, "parent_id", id_text(fork->creator_id));
+	set(object, "parent_comm", comm_of(core, fork->creator_id));
+	set_place(object, child->cgroup);
+	set(object, "forked_ns", when(child->forked_ns));
+	set(object, "ended_ns", when(fork->ended_ns));
+	set(object, "end", text(fork_end_name(fork)));
+	set(object, "fork", view_fork_cost(core, child));
+	set(object, "shared_pages",
+	    child->flags & LT_LIFE_FORK_SIZES ? integer(child->rss_pages) : NULL);
+	set(object, "cow", view_cow_sum(core, row->child));
+	set(object, "parent_cow", view_cow_sum(core, fork->by_creator));
+	set(object, "copied_pages", count(row->copied));
+	set(object, "copied_bytes", integer(cow_bytes(core, row->copied)));
+	set(object, "copied_share", row->share < 0 ? NULL : real(row->share, 0.0001));
+	set(object, "copies_per_s", real(row->rate, 0.1));
+	return object;
+}
+
+static bool wants_fork(const struct core *core, const struct filter *filter,
+		       const struct life *life, uint64_t now_ns)
+{
+	const struct fork *fork = life->fork;
+
+	if (!fork || since(now_ns, life->forked_ns) < filter->older_ns ||
+	    !filter_fork(filter, life))
+		return false;
+	return !fork->ended_ns || filter->all || filter->has_pid || fork_is_big(core, fork);
+}
+
+json_t *view_cow(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		 const struct viewer *viewer)
+{
+	json_t *document = json_object(), *array = json_array();
+	struct sorted_row *sorted;
+	struct rows rows = { 0 };
+	const struct life *life;
+
+	EACH_LIFE(core, life)
+		if (wants_fork(core, filter, life, now_ns))
+			rows_add(&rows, life);
+	sorted = calloc(rows.count + 1, sizeof(*sorted));
+	for (size_t i = 0; sorted && rows.lives && i < rows.count; i++) {
+		sorted[i].row = fork_row(rows.lives[i]->fork, now_ns);
+		sorted[i].value = sort_value(&sorted[i].row, filter->sort);
+	}
+	if (sorted)
+		qsort(sorted, rows.count, sizeof(*sorted), by_value);
+	for (size_t i = 0; sorted && i < rows.count; i++)
+		json_array_append_new(array, view_fork(core, &sorted[i].row, viewer));
+	free(sorted);
+	free(rows.lives);
+	set(document, "time_ns", integer(now_ns));
+	set(document, "observed", json_boolean(cow_is_observed(core)));
+	set(document, "forks", array);
+	return document;
+}
+
 /* The kernel's kinds by name, with what the array counts. */
 static json_t *view_kinds(const __u64 counts[LT_KERNEL_KINDS], bool all)
 {
@@ -569,6 +743,7 @@ static void line_EXIT(const struct line *line)
 {
 	set(line->object, "exit", view_exit(line->life));
 	set(line->object, "exited_ns", when(line->life->exited_ns));
+	set(line->object, "cow", view_cow_of(line->core, line->life));
 }
 
 static void line_ZOMBIE(const struct line *line)
@@ -663,6 +838,24 @@ static void line_WAIT(const struct line *line)
 	    one ? NULL :
 		  view_waits(line->core, &((const struct lt_wait *)(const void *)record)->waits));
 	set(line->object, "call", one ? view_call((const void *)record) : NULL);
+}
+
+static void line_COW(const struct line *line)
+{
+	set(line->object, "cow", view_cow_of(line->core, line->life));
+}
+
+static void line_COW_FAULT(const struct line *line)
+{
+	const struct lt_cow_fault *e = (const void *)line->change->record;
+	char address[32];
+
+	snprintf(address, sizeof(address), "0x%" PRIx64, (uint64_t)e->address);
+	set(line->object, "tid", integer(e->tid));
+	set(line->object, "address", json_string(address));
+	set(line->object, "result", json_string(e->result == LT_COW_COPY ? "copy" : "reuse"));
+	set(line->object, "begin_ns", integer(e->begin_ns));
+	set(line->object, "duration_ns", when(e->duration_ns));
 }
 
 static void line_LEAK_OPEN(const struct line *line)

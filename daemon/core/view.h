@@ -25,8 +25,10 @@ struct filter {
 	uint64_t pid;
 	uint64_t uid;
 	uint64_t older_ns;
-	uint64_t count; /* tail: end after so many; 0: never */
-	uint32_t kinds; /* 1 << enum change_kind; 0: all */
+	uint64_t count;	  /* tail: end after so many; 0: never */
+	uint32_t kinds;	  /* 1 << enum change_kind; 0: all */
+	uint64_t raw_cow; /* tail: every COW fault of this process, too; 0: of none */
+	uint32_t sort;	  /* enum cow_sort */
 	bool has_pid, has_uid, kernel, all;
 	char comm[FILTER_TEXT_SIZE];
 	char unit[FILTER_TEXT_SIZE];
@@ -34,7 +36,38 @@ struct filter {
 };
 
 /* The views that a filter can be for. */
-enum view_kind { VIEW_ZOMBIES = 1, VIEW_PROCESSES = 2, VIEW_EVENTS = 4 };
+enum view_kind {
+	VIEW_ZOMBIES = 1,
+	VIEW_PROCESSES = 2,
+	VIEW_EVENTS = 4,
+	VIEW_COW = 8,
+	VIEW_TREE = 16
+};
+
+/*
+ * X(NAME, name): what the rows of forks can be sorted by, descending. The
+ * default is the first.
+ */
+// clang-format off
+#define COW_SORTS(X)              \
+	X(COPIED, "copied")       \
+	X(PARENT, "parent")       \
+	X(CHILD, "child")         \
+	X(REUSES, "reuses")       \
+	X(SHARE, "share")         \
+	X(RATE, "rate")           \
+	X(SHARED, "shared")       \
+	X(BEGIN, "begin")
+// clang-format on
+
+enum cow_sort {
+#define X(NAME, name) COW_SORT_##NAME,
+	COW_SORTS(X)
+#undef X
+		COW_SORT_COUNT
+};
+
+extern const char *const cow_sort_names[COW_SORT_COUNT];
 
 /* One filter: its name is the query parameter and the long option. */
 struct filter_option {
@@ -54,12 +87,17 @@ extern const size_t filter_option_count;
  */
 int filter_set(struct filter *filter, enum view_kind view, const char *name, const char *value);
 bool filter_life(const struct filter *filter, const struct life *life);
+/* A fork is wanted if its child is, or, by pid, its creator. */
+bool filter_fork(const struct filter *filter, const struct life *child);
 bool filter_change(const struct filter *filter, const struct change *change);
 
 json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		     const struct viewer *viewer);
 json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		       const struct viewer *viewer);
+/* The forks that copied an address space, and the copies since. */
+json_t *view_cow(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		 const struct viewer *viewer);
 json_t *view_status(const struct core *core, uint64_t now_ns);
 /* One line of `tail`. */
 json_t *view_change(const struct core *core, const struct change *change,

@@ -62,7 +62,7 @@ tool_start() {
 watcher_start() {
 	case $1 in
 	none) return 0 ;;
-	lifetrace) daemon_start ;;
+	lifetrace) daemon_start "${@:2}" ;;
 	*) tool_start "$1" || return 1 ;;
 	esac
 	sleep "$SETTLE_S"

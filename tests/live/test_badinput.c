@@ -101,12 +101,8 @@ USAGE_TEST(replay_of_what_no_recording_answers, { "replay|file|nonsense", "nonse
 /* Still one line, and nothing in it that a terminal would obey. */
 LT_TEST(badinput, hostile_word)
 {
-	static const char *const words[] = { "a\nb",
-					     "\x1b[31mred",
-					     "\xff\xfe",
-					     "\xc2\x9b[31m",
-					     "\xe2\x80\xaetxet",
-					     "%s%n%s" };
+	static const char *const words[] = { "a\nb",	     "\x1b[31mred",	 "\xff\xfe",
+					     "\xc2\x9b[31m", "\xe2\x80\xaetxet", "%s%n%s" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		struct result result;

@@ -104,6 +104,7 @@ static const char *const documents[][4] = {
 	{ "zombies", "--json" },
 	{ "ps", "--json" },
 	{ "ps", "--json", "--kernel", "--all" },
+	{ "cow", "--json", "--all" },
 };
 
 struct shown {

@@ -22,6 +22,7 @@
 #include "proc.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
@@ -29,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -1021,6 +1023,158 @@ static bool kernel_skips_programs(void)
 	return !uname(&kernel) && atoi(kernel.release) >= 7;
 }
 
+/* --- copy-on-write --- */
+
+#define COW_PAGES 2000
+
+static volatile char *cow_memory;
+static int cow_go[2];
+
+static void cow_write(void)
+{
+	for (size_t i = 0; i < COW_PAGES; i++)
+		cow_memory[i * 4096] = 1;
+}
+
+static void cow_read(void)
+{
+	for (size_t i = 0; i < COW_PAGES; i++)
+		(void)cow_memory[i * 4096];
+}
+
+/* The kernel writes. */
+static void cow_write_by_read(void)
+{
+	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	for (size_t i = 0; i < COW_PAGES; i++)
+		if (read(fd, (char *)cow_memory + i * 4096, 1) != 1)
+			_exit(98);
+	close(fd);
+}
+
+static const struct cow_act {
+	const char *name;
+	void (*act)(void);
+	bool is_alone; /* its pages were shared, and are not any more */
+	int copies, reuses;
+} cow_acts[] = {
+	{ "writes", cow_write, false, COW_PAGES, 0 },
+	{ "reads", cow_read, false, 0, 0 },
+	{ "read(2)", cow_write_by_read, false, COW_PAGES, 0 },
+	{ "writes when its own child is gone", cow_write, true, 0, COW_PAGES },
+};
+static const struct cow_act *cow_act;
+
+static void cow_wait_and_tell(void)
+{
+	char byte;
+
+	say_pid(getpid());
+	if (read(cow_go[0], &byte, 1) != 1)
+		_exit(97);
+}
+
+static void body_cow(void)
+{
+	if (cow_act->is_alone) {
+		cow_write();
+		reap(spawn(body_nothing));
+	}
+	cow_wait_and_tell(); /* what this writes to is copied now */
+	cow_wait_and_tell();
+	cow_act->act();
+	cow_wait_and_tell();
+}
+
+static void cow_go_on(void)
+{
+	if (write(cow_go[1], "g", 1) != 1)
+		blame("pipe: %m");
+}
+
+static json_t *cow_row(pid_t pid)
+{
+	json_t *row = row_of("ps", "processes", pid);
+
+	if (!json_is_object(ask_at(row, "cow")))
+		blame("no cow of %d", pid);
+	return row;
+}
+
+/* Within one part in a hundred. */
+static void expect_grown(json_t *before, json_t *after, const char *path, int by)
+{
+	long long grown =
+		json_integer_value(ask_at(after, path)) - json_integer_value(ask_at(before, path));
+
+	if (llabs(grown - by) * 100 > COW_PAGES)
+		blame("a child that %s: %s grew by %lld, expected %d", cow_act->name, path, grown,
+		      by);
+}
+
+static void expect_cow(void)
+{
+	json_t *before, *after;
+	pid_t pid;
+
+	open_word();
+	if (pipe(cow_go) < 0)
+		blame("pipe: %m");
+	pid = spawn(body_cow);
+	hear_pid();
+	cow_go_on();
+	hear_pid();
+	before = cow_row(pid);
+	cow_go_on();
+	hear_pid();
+	after = cow_row(pid);
+	cow_go_on();
+	expect_grown(before, after, "cow.copies", cow_act->copies);
+	expect_grown(before, after, "cow.reuses", cow_act->reuses);
+	printf("# cow: %s: copies %lld to %lld, reuses %lld to %lld\n", cow_act->name,
+	       json_integer_value(ask_at(before, "cow.copies")),
+	       json_integer_value(ask_at(after, "cow.copies")),
+	       json_integer_value(ask_at(before, "cow.reuses")),
+	       json_integer_value(ask_at(after, "cow.reuses")));
+	json_decref(before);
+	json_decref(after);
+	if (reap(pid))
+		blame("the child failed");
+	close(cow_go[0]);
+	close(cow_go[1]);
+	close_word();
+}
+
+/* Whichever set the daemon was told to use: all are held to the same figures. */
+static void case_cow(void)
+{
+	json_t *status = ask_http("/v1/status");
+	const char *hook = json_string_value(ask_at(status, "hooks.cow"));
+
+	printf("# cow: %s\n", hook ? hook : "no hook");
+	if (!hook || !strncmp(hook, "off", 3)) {
+		if (!options.direct)
+			blame_value(status, "hooks.cow", "a hook");
+		json_decref(status);
+		return;
+	}
+	json_decref(status);
+	cow_memory = mmap(NULL, COW_PAGES * 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (cow_memory == MAP_FAILED) {
+		blame("mmap: %m");
+		return;
+	}
+	madvise((void *)cow_memory, COW_PAGES * 4096, MADV_NOHUGEPAGE);
+	cow_write();
+	for (size_t i = 0; i < sizeof(cow_acts) / sizeof(cow_acts[0]); i++) {
+		cow_act = &cow_acts[i];
+		expect_cow();
+	}
+	munmap((void *)cow_memory, COW_PAGES * 4096);
+}
+
 static void case_nothing_lost(void)
 {
 	json_t *status = ask_http("/v1/status");
@@ -1059,6 +1213,7 @@ static const struct smoke_case {
 	{ "clone-parent", case_clone_parent },
 	{ "wait-calls", case_wait_calls },
 	{ "calls", case_calls },
+	{ "cow", case_cow },
 	{ "births-are-counted", case_births_are_counted },
 	{ "table-is-proc", case_table_is_proc },
 	{ "nothing-lost", case_nothing_lost },

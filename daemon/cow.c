@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "cow.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cow.skel.h"
+#include "offers.h"
+
+struct cow {
+	struct cow_bpf *skel;
+};
+
+/* ---- the sets, the better ones first; daemon/offers.c says what they need ---- */
+
+#define SET_PROGRAMS 4
+#define HUGE_FUNCTION "do_huge_pmd_wp_page" /* CONFIG_TRANSPARENT_HUGEPAGE */
+
+static const struct set {
+	enum cow_set set;
+	const char *hook;
+	bool needs_huge;
+	const char *programs[SET_PROGRAMS]; /* besides on_alloc */
+} sets[] = {
+	{ COW_COPIES,
+	  "fentry/do_wp_page",
+	  true,
+	  { "on_wp_fentry", "on_wp_fexit", "on_huge_wp_fentry", "on_huge_wp_fexit" } },
+	{ COW_COPIES,
+	  "kprobe/do_wp_page",
+	  true,
+	  { "on_wp_kprobe", "on_wp_kretprobe", "on_huge_wp_kprobe", "on_huge_wp_kretprobe" } },
+	{ COW_COPIES, "kprobe/do_wp_page", false, { "on_wp_kprobe", "on_wp_kretprobe" } },
+	{ COW_FAULTS, "tp_btf/page_fault_user", false, { "on_user_fault", "on_kernel_fault" } },
+	{ COW_FAULTS,
+	  "tp_btf/page_fault_user (shared mappings count as reuses)",
+	  false,
+	  { "on_user_fault_any", "on_kernel_fault_any" } },
+};
+
+static bool is_offered(const struct btf *btf, const struct set *set)
+{
+	bool has_huge = btf__find_by_name_kind(btf, HUGE_FUNCTION, BTF_KIND_FUNC) > 0;
+
+	return offers_hook(btf, set->hook) && (has_huge || !set->needs_huge);
+}
+
+static bool has_program(const struct set *set, const char *name)
+{
+	for (int i = 0; i < SET_PROGRAMS && set->programs[i]; i++)
+		if (!strcmp(set->programs[i], name))
+			return true;
+	return !strcmp(name, "on_alloc");
+}
+
+/* ---- loading ---- */
+
+static int share_maps(struct cow_bpf *skel, const struct cow_options *options)
+{
+	int err = bpf_map__reuse_fd(skel->maps.lt_ring, options->ring_fd);
+
+	if (!err)
+		err = bpf_map__reuse_fd(skel->maps.lt_counters, options->counters_fd);
+	if (!err)
+		err = bpf_map__reuse_fd(skel->maps.lt_cows, options->cows_fd);
+	if (!err)
+		err = bpf_map__reuse_fd(skel->maps.lt_cow_slots, options->slots_fd);
+	return err;
+}
+
+static int load(struct cow_bpf *skel, const struct cow_options *options, const struct set *set)
+{
+	struct bpf_program *program = NULL;
+	int err;
+
+	skel->rodata->lt_wake_bytes = options->wake_bytes;
+	skel->rodata->lt_cow_brackets = set->set == COW_COPIES;
+	while ((program = bpf_object__next_program(skel->obj, program)))
+		bpf_program__set_autoload(program, has_program(set, bpf_program__name(program)));
+	err = share_maps(skel, options);
+	if (!err)
+		err = cow_bpf__load(skel);
+	return err ? err : cow_bpf__attach(skel);
+}
+
+/* No BTF tells what a lockdown forbids: what is offered is tried. */
+static struct cow *try_set(const struct cow_options *options, const struct set *set, int *err)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = options->btf_path);
+	struct cow *cow = calloc(1, sizeof(*cow));
+
+	*err = -ENOMEM;
+	if (cow)
+		cow->skel = cow_bpf__open_opts(&opts);
+	if (cow && cow->skel)
+		*err = load(cow->skel, options, set);
+	if (!*err)
+		return cow;
+	cow_close(cow);
+	return NULL;
+}
+
+static bool is_wanted(const struct cow_options *options, const struct set *set)
+{
+	return options->wanted == COW_AUTO || options->wanted == set->set;
+}
+
+struct cow *cow_open(const struct cow_options *options, char hook[COW_HOOK_SIZE])
+{
+	int err;
+
+	snprintf(hook, COW_HOOK_SIZE, "off: %s",
+		 options->wanted == COW_OFF ?
+			 "cow = off" :
+			 "this kernel has neither do_wp_page nor page_fault_user");
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		const struct set *set = &sets[i];
+		struct cow *cow;
+
+		if (!is_wanted(options, set) || !is_offered(options->btf, set))
+			continue;
+		cow = try_set(options, set, &err);
+		snprintf(hook, COW_HOOK_SIZE, cow ? "%s" : "off: %s: %s", set->hook,
+			 strerror(-err));
+		if (cow)
+			return cow;
+	}
+	return NULL;
+}
+
+void cow_close(struct cow *cow)
+{
+	if (!cow)
+		return;
+	cow_bpf__destroy(cow->skel);
+	free(cow);
+}
+
+void cow_look_at(struct cow *cow, uint32_t pid)
+{
+	cow->skel->bss->lt_cow_looked_at = pid;
+}

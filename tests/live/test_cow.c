@@ -1,0 +1,555 @@
+/*
+ * Copy-on-write: what lifetrace counts of a process, against the page frames
+ * that /proc/PID/pagemap showed before and after, and against the kernel's own
+ * delay accounting.
+ */
+#include "harness.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGES 2000
+#define PAGES_TEXT "2000"
+
+struct counts {
+	int64_t copies, reuses;
+};
+
+/* A daemon that observes copy-on-write; skips the test where none can. */
+static struct lt *start_observing(const char *option, const char *value)
+{
+	struct lt *lt = lt__start("--cow", "auto", option, value, NULL);
+	char *hook = lt__hook(lt, "cow");
+
+	if (!strncmp(hook, "off", 3)) {
+		lt__stop(lt);
+		cr_skip_test("copy-on-write cannot be observed here: %s", hook);
+	}
+	free(hook);
+	return lt;
+}
+
+static struct counts counts_of(struct lt *lt, pid_t pid)
+{
+	json_t *row = lt__row(lt, "ps", pid);
+	struct counts counts;
+
+	lt_require(row, "%d is not in ps", pid);
+	counts.copies = int_at(row, "cow.copies");
+	counts.reuses = int_at(row, "cow.reuses");
+	json_decref(row);
+	return counts;
+}
+
+/* Lets the actor act, and returns what was counted of it meanwhile. */
+static struct counts count_act(struct lt *lt, struct cast *cast)
+{
+	struct counts before, after;
+	pid_t actor;
+
+	cast__hold(cast, "warm");
+	cast__go(cast);
+	cast__hold(cast, "ready");
+	actor = (pid_t)cast__int(cast, "actor", 0);
+	before = counts_of(lt, actor);
+	cast__go(cast);
+	cast__hold(cast, "done");
+	after = counts_of(lt, actor);
+	cast__go(cast);
+	cast__end(cast);
+	return (struct counts){ after.copies - before.copies, after.reuses - before.reuses };
+}
+
+/* What the page frames said. */
+static int64_t moved(struct cast *cast)
+{
+	return cast__int(cast, "moved", 0);
+}
+
+/* Exactly the pages that moved, which are as many as were written. */
+static void check_copies(const char *act, int64_t pages)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	struct cast *cast = cast__start("cow", act, PAGES_TEXT, NULL);
+	struct counts counts = count_act(lt, cast);
+
+	lt_require(moved(cast) == pages, "%s: %lld pages moved", act, (long long)moved(cast));
+	lt_require(counts.copies == pages, "%s: %lld copies of %lld", act, (long long)counts.copies,
+		   (long long)pages);
+	lt_require(counts.reuses <= 2, "%s: %lld reuses", act, (long long)counts.reuses);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(cow, child_writes)
+{
+	check_copies("child", PAGES);
+}
+
+LT_TEST(cow, parent_writes)
+{
+	check_copies("parent", PAGES);
+}
+
+LT_TEST(cow, read_copies_nothing)
+{
+	check_copies("read", 0);
+}
+
+LT_TEST(cow, kernel_writes_for_read)
+{
+	check_copies("syscall", PAGES);
+}
+
+LT_TEST(cow, small_pages)
+{
+	check_copies("small", PAGES);
+}
+
+/* A page of zeroes is given up for one of its own: the kernel fills one. */
+LT_TEST(cow, zero_page)
+{
+	check_copies("zero", PAGES);
+}
+
+LT_TEST(cow, shared_memory_counts_nothing)
+{
+	check_copies("shared", 0);
+}
+
+LT_TEST(cow, shared_file_counts_nothing)
+{
+	char *hook;
+	struct lt *lt = start_observing(NULL, NULL);
+
+	hook = lt__hook(lt, "cow");
+	lt__stop(lt);
+	if (strstr(hook, "shared mappings count"))
+		cr_skip_test("before Linux 5.17 %s", hook);
+	free(hook);
+	check_copies("file", 0);
+}
+
+/* 64fe24a3e05e ("mm/mprotect: try avoiding write faults ...", 6.0) */
+static bool makes_writable_at_once(void)
+{
+	struct utsname kernel;
+
+	return !uname(&kernel) && strtol(kernel.release, NULL, 10) >= 6;
+}
+
+LT_TEST(cow, mprotect_counts_nothing)
+{
+	if (!makes_writable_at_once())
+		cr_skip_test(
+			"before Linux 6.0 the kernel takes such writes for writes to shared pages");
+	check_copies("mprotect", 0);
+}
+
+LT_TEST(cow, reuse_when_the_child_is_gone)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	struct cast *cast = cast__start("cow", "reuse", PAGES_TEXT, NULL);
+	struct counts counts = count_act(lt, cast);
+
+	lt_require(moved(cast) == 0, "%lld pages moved", (long long)moved(cast));
+	lt_require(counts.copies == 0, "%lld copies", (long long)counts.copies);
+	lt_require(counts.reuses >= PAGES && counts.reuses <= PAGES + 2, "%lld reuses",
+		   (long long)counts.reuses);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Each thread also writes to a page or two of its own stack. */
+LT_TEST(cow, threads_write)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	struct cast *cast = cast__start("cow", "threads", "20000", NULL);
+	struct counts counts = count_act(lt, cast);
+
+	lt_require(moved(cast) == 20000, "%lld pages moved", (long long)moved(cast));
+	lt_require(counts.copies >= 20000 && counts.copies <= 20000 + 64 * 4, "%lld copies",
+		   (long long)counts.copies);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(cow, huge_pages)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	struct cast *cast = cast__start("cow", "huge", "2048", NULL);
+	bool had_huge = cast__int(cast, "huge_kib", 0) >= 4 * 2048;
+	struct counts counts = count_act(lt, cast);
+	int64_t pages = moved(cast);
+
+	cast__free(cast);
+	lt__stop(lt);
+	if (!had_huge)
+		cr_skip_test("the kernel gave no huge pages");
+	cr_assert_eq(pages, 2048, "%lld pages moved", (long long)pages);
+	cr_assert_eq(counts.copies, 2048, "%lld copies", (long long)counts.copies);
+}
+
+/* --- against the kernel's delay accounting --- */
+
+static void check_wpcopy(const char *act)
+{
+	struct guard *guard;
+	struct lt *lt;
+	struct cast *cast;
+	struct counts counts;
+	int64_t wpcopy;
+
+	if (access("/proc/sys/kernel/task_delayacct", W_OK))
+		cr_skip_test("the kernel has no delay accounting (kernel.task_delayacct)");
+	guard = guard__set("/proc/sys/kernel/task_delayacct", "1");
+	lt = start_observing(NULL, NULL);
+	cast = cast__start("cow", act, PAGES_TEXT, NULL);
+	counts = count_act(lt, cast);
+	guard__restore(guard);
+	if (!cast__count(cast, "wpcopy"))
+		cr_skip_test("the kernel's taskstats have no wpcopy_count (5.19)");
+	wpcopy = cast__int(cast, "wpcopy", 0);
+	lt_require(llabs(counts.copies - wpcopy) * 100 <= wpcopy,
+		   "%s: %lld copies, wpcopy_count %lld", act, (long long)counts.copies,
+		   (long long)wpcopy);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(cow, agrees_with_delay_accounting)
+{
+	check_wpcopy("child");
+}
+
+LT_TEST(cow, agrees_with_delay_accounting_on_zero_pages)
+{
+	check_wpcopy("zero");
+}
+
+/* --- what is shown --- */
+
+static json_t *fork_row(struct lt *lt, pid_t child)
+{
+	char pid[16];
+	json_t *document, *row = NULL, *each;
+	size_t i;
+
+	snprintf(pid, sizeof(pid), "%d", child);
+	document = lt__json(lt, NULL, "cow", pid, NULL);
+	json_array_foreach(json_at(document, "forks"), i, each)
+		if (json_integer_value(json_object_get(each, "pid")) == child)
+			row = json_incref(each);
+	json_decref(document);
+	lt_require(row, "cow %d has no row of that child", child);
+	return row;
+}
+
+static int64_t children_of(struct lt *lt, pid_t parent, int64_t pids[], size_t room)
+{
+	char pid[16];
+	json_t *document, *each;
+	size_t i, count = 0;
+
+	snprintf(pid, sizeof(pid), "%d", parent);
+	document = lt__json(lt, NULL, "cow", pid, NULL);
+	json_array_foreach(json_at(document, "forks"), i, each)
+		if (int_at(each, "ppid") == parent && count < room)
+			pids[count++] = int_at(each, "pid");
+	json_decref(document);
+	return (int64_t)count;
+}
+
+/* The parent's copies are its fork's, also when the child is gone. */
+LT_TEST(cow, fork_is_charged_with_the_parents_copies)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	struct cast *cast = cast__start("cow", "parent", PAGES_TEXT, NULL);
+	int64_t child;
+	json_t *row;
+
+	cast__hold(cast, "warm");
+	lt_require(children_of(lt, cast__pid(cast), &child, 1) == 1, "not one fork");
+	cast__go(cast);
+	cast__hold(cast, "ready");
+	cast__go(cast);
+	cast__hold(cast, "done");
+	row = fork_row(lt, (pid_t)child);
+	expect(row, "ppid=%d parent_comm=cow comm=cow ended_ns=null end=null state=running",
+	       cast__pid(cast));
+	lt_require(int_at(row, "parent_cow.copies") >= PAGES, "parent's copies");
+	lt_require(int_at(row, "parent_cow.copies") < PAGES + 100, "parent's copies");
+	lt_require(int_at(row, "cow.copies") < 100, "child's copies");
+	lt_require(int_at(row, "shared_pages") >= PAGES, "shared_pages");
+	lt_require(int_at(row, "fork.pagetable_bytes") > 0, "pagetable_bytes");
+	lt_require(int_at(row, "copied_pages") ==
+			   int_at(row, "parent_cow.copies") + int_at(row, "cow.copies"),
+		   "copied_pages is no sum");
+	lt_require(int_at(row, "copied_bytes") ==
+			   int_at(row, "copied_pages") * sysconf(_SC_PAGESIZE),
+		   "copied_bytes");
+	json_decref(row);
+	cast__go(cast);
+	cast__end(cast);
+	lt__fence(lt);
+	row = fork_row(lt, (pid_t)child);
+	expect(row, "end=exit");
+	lt_require(int_at(row, "parent_cow.copies") >= PAGES, "gone with the child");
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* What was copied is told with the end of a process. */
+LT_TEST(cow, tail_tells_at_powers_of_two_and_at_exit)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	struct cast *cast;
+	const char *id;
+	int64_t copies = 0, final;
+	json_t *event, *last;
+	int count;
+
+	lt__tail(lt);
+	cast = cast__start("cow", "child", PAGES_TEXT, NULL);
+	cast__hold(cast, "warm");
+	cast__go(cast);
+	cast__hold(cast, "ready");
+	cast__go(cast);
+	cast__hold(cast, "done");
+	id = lt__id(lt, (pid_t)cast__int(cast, "actor", 0));
+	cast__go(cast);
+	cast__end(cast);
+	last = lt__await_event(lt, id, "exit", 0);
+	final = int_at(last, "cow.copies");
+	lt_require(final >= PAGES, "%lld copies at exit", (long long) final);
+	lt_require(int_at(last, "cow.bytes") == final * sysconf(_SC_PAGESIZE), "bytes");
+	count = lt__count(lt, id, "cow");
+	lt_require(count >= 6 && count <= 16, "%d cow lines", count); /* 64 to 1024, and the end */
+	for (int i = 0; i < count; i++) {
+		event = lt__find(lt, id, "cow", i)->json;
+		lt_require(int_at(event, "cow.copies") >= copies, "copies went back");
+		copies = int_at(event, "cow.copies");
+	}
+	lt_require(copies == final, "the last line tells %lld copies", (long long)copies);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* --- every fault of one process --- */
+
+/* `lifetrace tail --raw-cow PID`, the cow-fault lines of it; ended by a signal. */
+struct raw {
+	FILE *lines;
+	pid_t pid;
+};
+
+static struct raw raw__start(struct lt *lt, int64_t pid)
+{
+	char path[512], number[16];
+	int pair[2];
+	struct raw raw;
+
+	snprintf(path, sizeof(path), "%s/bin/lifetrace", LT_BIN_DIR);
+	snprintf(number, sizeof(number), "%lld", (long long)pid);
+	lt_require(!pipe(pair), "pipe");
+	raw.pid = fork();
+	if (!raw.pid) {
+		dup2(pair[1], STDOUT_FILENO);
+		close(pair[0]);
+		close(pair[1]);
+		execl(path, path, "tail", "--json", "--raw-cow", number, "--socket", lt__socket(lt),
+		      NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	raw.lines = fdopen(pair[0], "r");
+	lt_require(raw.lines, "fdopen");
+	return raw;
+}
+
+static void raw__end(struct raw *raw)
+{
+	kill(raw->pid, SIGTERM);
+	fclose(raw->lines);
+	waitpid(raw->pid, NULL, 0);
+}
+
+/* The next line of that kind. */
+static json_t *raw__next(struct raw *raw, const char *kind)
+{
+	char *line = NULL;
+	size_t size = 0;
+	json_t *event = NULL;
+
+	while (!event && getline(&line, &size, raw->lines) > 0) {
+		event = json_loads(line, 0, NULL);
+		lt_require(event, "no JSON: %s", line);
+		if (strcmp(str_at(event, "kind"), kind)) {
+			json_decref(event);
+			event = NULL;
+		}
+	}
+	free(line);
+	lt_require(event, "the stream ended");
+	return event;
+}
+
+/* Waits until the stream has begun: what happens from now on is in it. */
+static void raw__await(struct raw *raw)
+{
+	struct pollfd pfd = { .fd = fileno(raw->lines), .events = POLLIN };
+
+	do {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	} while (poll(&pfd, 1, 100) == 0);
+}
+
+static void check_fault(const json_t *event, int64_t pid, bool has_end)
+{
+	const char *address = str_at(event, "address");
+
+	expect(event, "pid=%lld tid=%lld comm=cow", (long long)pid, (long long)pid);
+	lt_require(!strncmp(address, "0x", 2) && strtoull(address, NULL, 16) >= 4096, "address %s",
+		   address);
+	lt_require(int_at(event, "begin_ns") <= int_at(event, "time_ns"), "begin_ns");
+	if (has_end)
+		lt_require(int_at(event, "duration_ns") > 0, "duration_ns");
+}
+
+LT_TEST(cow, raw_faults)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	struct cast *cast = cast__start("cow", "child", PAGES_TEXT, NULL);
+	char *hook = lt__hook(lt, "cow");
+	bool has_end = strstr(hook, "do_wp_page");
+	unsigned long long last = 0;
+	struct raw raw;
+	int64_t actor;
+	int in_a_row = 0;
+
+	free(hook);
+	cast__hold(cast, "warm");
+	cast__go(cast);
+	cast__hold(cast, "ready");
+	actor = cast__int(cast, "actor", 0);
+	raw = raw__start(lt, actor);
+	raw__await(&raw);
+	cast__go(cast);
+	while (in_a_row < PAGES - 1) { /* one page after the other, as they were written */
+		json_t *event = raw__next(&raw, "cow-fault");
+		unsigned long long page = strtoull(str_at(event, "address"), NULL, 16) /
+					  (unsigned long long)sysconf(_SC_PAGESIZE);
+
+		check_fault(event, actor, has_end);
+		in_a_row = page == last + 1 && !strcmp(str_at(event, "result"), "copy") ?
+				   in_a_row + 1 :
+				   0;
+		last = page;
+		json_decref(event);
+	}
+	cast__hold(cast, "done");
+	raw__end(&raw);
+	cast__go(cast);
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(cow, process_that_is_gone)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	static const char *const calls[][3] = {
+		{ "tail", "--raw-cow", "2147483647" },
+		{ "cow", "2147483647", NULL },
+	};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct output output;
+
+		lt__run(lt, &output, calls[i][0], calls[i][1], calls[i][2], NULL);
+		lt_require(output.code == 1 && strstr(output.err, "process"), "%s: %d, %s",
+			   calls[i][0], output.code, output.err);
+		output__free(&output);
+	}
+	lt__stop(lt);
+}
+
+/* --- bounds and settings --- */
+
+#define CROWD 400
+
+/* Each child writes to what it shares with us, and stays. */
+LT_TEST(cow, places_are_bounded)
+{
+	struct lt *lt = start_observing("--cow-max", "64");
+	pid_t crowd[CROWD];
+	json_t *status;
+	int64_t evicted;
+	int open_end[2];
+	char byte;
+
+	lt_require(!pipe(open_end), "pipe");
+	for (int i = 0; i < CROWD; i++) {
+		crowd[i] = fork();
+		if (!crowd[i]) {
+			close(open_end[1]);
+			_exit(read(open_end[0], &byte, 1) > 0);
+		}
+	}
+	json_decref(lt__json(lt, NULL, "cow", NULL)); /* a look counts them */
+	status = lt__status(lt);
+	evicted = int_at(status, "lost.cow");
+	lt_require(evicted >= CROWD / 2 && evicted <= 4 * CROWD, "%lld evicted",
+		   (long long)evicted);
+	lt_require(int_at(status, "lost.fork") == 0, "a fork was lost");
+	json_decref(status);
+	close(open_end[1]);
+	close(open_end[0]);
+	for (int i = 0; i < CROWD; i++)
+		waitpid(crowd[i], NULL, 0);
+	lt__stop(lt);
+}
+
+LT_TEST(cow, off)
+{
+	struct lt *lt = lt__start("--cow", "off", NULL);
+	json_t *row = lt__row(lt, "ps", getpid());
+	char *hook = lt__hook(lt, "cow");
+	struct output output;
+
+	lt_require(!strcmp(hook, "off: cow = off"), "hook %s", hook);
+	free(hook);
+	expect(row, "cow=null");
+	json_decref(row);
+	lt__run(lt, &output, "cow", NULL);
+	lt_require(output.code == 0 && strstr(output.err, "not observed"), "cow: %d, %s",
+		   output.code, output.err);
+	output__free(&output);
+	lt__run(lt, &output, "tail", "--raw-cow", "1", NULL);
+	lt_require(output.code == 1 && strstr(output.err, "not observed"), "tail: %s", output.err);
+	output__free(&output);
+	lt__stop(lt);
+}
+
+/* A set that the kernel refuses is off, and the rest works. */
+LT_TEST(cow, copies_set_or_why_not)
+{
+	struct lt *lt = lt__start("--cow", "copies", NULL);
+	char *hook = lt__hook(lt, "cow");
+
+	lt_require(strstr(hook, "do_wp_page"), "hook %s", hook);
+	free(hook);
+	json_decref(lt__row(lt, "ps", getpid()));
+	lt__stop(lt);
+}
