@@ -11,7 +11,7 @@
 
 #include "core/text.h"
 
-enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, TYPES };
+enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, SWITCH, TYPES };
 
 #define WORDS_MAX 4
 
@@ -19,6 +19,7 @@ enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, TYPES };
 static const char *const choices[TYPES][WORDS_MAX + 1] = {
 	[SYSCALL_HOOKS] = { "auto", "always", "off" },
 	[BEST_HOOK] = { "fentry", "kprobe", "tracepoint" },
+	[SWITCH] = { "off", "on" },
 };
 
 struct setting {
@@ -73,6 +74,8 @@ static const struct setting table[] = {
 	  "auto (while a zombie is flagged or somebody asks), always, off" },
 	{ "best_hook", BEST_HOOK, AT(best_hook), "fentry", ANY, false,
 	  "best kind of kernel hook to use where it is allowed: fentry, kprobe, tracepoint" },
+	{ "exit_handlers", SWITCH, AT(exit_handlers), "off", ANY, false,
+	  "on: exit() is told from _exit(), and what its handlers take, by uprobes on C libraries" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };
@@ -144,6 +147,7 @@ static const char *expected(const struct setting *setting, char *buf, size_t siz
 		[COUNT] = "a whole number",
 		[SYSCALL_HOOKS] = "auto, always or off",
 		[BEST_HOOK] = "fentry, kprobe or tracepoint",
+		[SWITCH] = "on or off",
 	};
 	char min[64], max[64];
 
@@ -480,8 +484,9 @@ void settings_print(const struct settings *settings, FILE *out)
 void settings_help(FILE *out)
 {
 	static const char *const argument[] = {
-		[TEXT] = "TEXT", [DURATION] = "DURATION",  [SIZE] = "SIZE",
-		[COUNT] = "N",	 [SYSCALL_HOOKS] = "WHEN", [BEST_HOOK] = "KIND",
+		[TEXT] = "TEXT",     [DURATION] = "DURATION",  [SIZE] = "SIZE",
+		[COUNT] = "N",	     [SYSCALL_HOOKS] = "WHEN", [BEST_HOOK] = "KIND",
+		[SWITCH] = "on|off",
 	};
 	struct option options[SETTINGS + FIXED + 1];
 	char names[SETTINGS][32], left[64];

@@ -43,6 +43,7 @@ struct settings {
 	uint64_t client_max;
 	uint64_t syscall_hooks; /* enum syscall_hooks */
 	uint64_t best_hook;	/* enum best_hook */
+	uint64_t exit_handlers; /* 0: off, 1: on */
 };
 
 /* What the command line says besides settings. */

@@ -102,7 +102,7 @@ struct life {
 	struct failures *failures; /* its own fork calls' */
 	uint64_t fork_duration_ns, vfork_wait_ns;
 	uint32_t rss_pages, pagetable_kib; /* at birth, see lt_fork */
-	uint64_t forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
+	uint64_t forked_ns, exec_ns, exit_called_ns, exited_ns, zombie_ns, reaped_ns;
 	uint32_t flags; /* LT_LIFE_* */
 	uint32_t uid;
 	uint32_t ns_pid;
