@@ -166,6 +166,15 @@ static __always_inline bool lt_in_execve(struct task_struct *task)
 	return BPF_CORE_READ_BITFIELD(t, in_execve);
 }
 
+/* Of these only so much is asked for; the first is private to fs/. */
+struct mnt_namespace___lt {
+	struct ns_common ns;
+} __attribute__((preserve_access_index));
+
+struct fs_struct___lt {
+	struct path root;
+} __attribute__((preserve_access_index));
+
 /* CONFIG_SCHED_INFO is what makes a zombie's begin known to the iterator. */
 static __always_inline __u64 lt_last_arrival(struct task_struct *task)
 {

@@ -21,7 +21,7 @@
 #include <linux/types.h>
 #endif
 
-#define LT_WIRE_VERSION 2
+#define LT_WIRE_VERSION 3
 #define LT_ALIGN 8
 #define LT_COMM_LEN 16	/* TASK_COMM_LEN */
 #define LT_EXE_MAX 256	/* bytes of the path given to execve */
@@ -56,6 +56,8 @@
 	X(20, WAIT_CALL, wait_call, lt_wait_call) /* one call, while somebody asks */ \
 	X(21, FORK_FAIL, fork_fail, lt_fork_fail) /* nobody was born */           \
 	X(22, FORK_END, fork_end, lt_fork_end) /* a vfork's parent goes on */     \
+	X(24, EXIT_CALL, exit_call, lt_exit_call) /* exit() or _exit() was called */ \
+	X(25, NEW_FILES, new_files, lt_new_files) /* a program where none is known yet */ \
 	/* from the task iterator, and from a daemon's own table */               \
 	X(32, SCAN, scan, lt_life)            /* a process as the iterator met it */ \
 	X(33, LIFE, life, lt_life)            /* a life as another table knew it */ \
@@ -251,6 +253,27 @@ struct lt_stop {
 	__u32 flags;
 };
 
+/* The first call of a program; what follows from it is not sent. */
+struct lt_exit_call {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u32 handlers; /* 1: exit(), whose handlers run now; 0: _exit() */
+	__u32 reserved;
+};
+
+/* What a path means to a process: its mount namespace, and its root in that. */
+struct lt_files {
+	__u32 mntns; /* inode number */
+	__u32 root_device;
+	__u64 root_inode;
+};
+
+struct lt_new_files {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_files files;
+};
+
 struct lt_release {
 	struct lt_hdr hdr;
 	struct lt_id id;
@@ -400,9 +423,10 @@ enum lt_reap_source {
 #define LT_LIFE_EXIT_SEEN 0x80 /* its own EXIT record came */
 #define LT_LIFE_NOTIFY_SEEN 0x100
 #define LT_LIFE_SIGCHLD_IGNORED 0x200
-#define LT_LIFE_HAS_STATUS 0x400   /* exit_code means something */
-#define LT_LIFE_FORK_SIZES 0x800   /* rss_pages and pagetable_bytes are known */
-#define LT_LIFE_FORK_SHARES 0x1000 /* LIFE: it shares pages with its creator still */
+#define LT_LIFE_HAS_STATUS 0x400     /* exit_code means something */
+#define LT_LIFE_FORK_SIZES 0x800     /* rss_pages and pagetable_bytes are known */
+#define LT_LIFE_FORK_SHARES 0x1000   /* LIFE: it shares pages with its creator still */
+#define LT_LIFE_CALLED__EXIT 0x10000 /* it called _exit(), not exit() */
 
 /* Failed calls by errno; those that find no slot are counted in the last one, as 0. */
 #define LT_FAILURES 8
@@ -427,7 +451,7 @@ struct lt_life {
 	struct lt_id reaped_by;
 	struct lt_cgroup_id cgroup;
 	__u64 clone_flags;
-	__u64 forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
+	__u64 forked_ns, exec_ns, exit_called_ns, exited_ns, zombie_ns, reaped_ns;
 	__u64 flagged_ns;
 	__u64 leak_since_ns, leak_shrunk_ns; /* as a parent: see daemon/core/policy.c */
 	struct lt_waits waits;		     /* of its own; calls 0: none known */
@@ -561,6 +585,8 @@ LT_ASSERT(LT_OFFSET(lt_exec, text) == 144);
 LT_ASSERT(sizeof(struct lt_exit) == 144);
 LT_ASSERT(sizeof(struct lt_notify) == 264);
 LT_ASSERT(sizeof(struct lt_stop) == 40);
+LT_ASSERT(sizeof(struct lt_exit_call) == 40);
+LT_ASSERT(sizeof(struct lt_new_files) == 48);
 LT_ASSERT(sizeof(struct lt_release) == 48);
 LT_ASSERT(sizeof(struct lt_free) == 32);
 LT_ASSERT(sizeof(struct lt_wait) == 216);
@@ -576,8 +602,8 @@ LT_ASSERT(sizeof(struct lt_cow_slot) == 128);
 LT_ASSERT(sizeof(struct lt_leader_exit) == 40);
 LT_ASSERT(sizeof(struct lt_comm) == 48);
 LT_ASSERT(LT_OFFSET(lt_cgroup, path) == 40);
-LT_ASSERT(LT_OFFSET(lt_life, waits) == 216);
-LT_ASSERT(LT_OFFSET(lt_life, text) == 840);
+LT_ASSERT(LT_OFFSET(lt_life, waits) == 224);
+LT_ASSERT(LT_OFFSET(lt_life, text) == 848);
 LT_ASSERT(sizeof(struct lt_start) == 48);
 LT_ASSERT(LT_OFFSET(lt_policy, text) == 64);
 LT_ASSERT(LT_OFFSET(lt_hook, text) == 32);

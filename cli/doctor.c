@@ -347,10 +347,18 @@ static bool is_wanted_off(const char *hook)
 	return is_off(hook) && strstr(hook, " = off");
 }
 
+/* A hook's name may be followed by a word in parentheses. */
+static bool is_hook(const char *name, const char *hook)
+{
+	size_t len = strlen(name);
+
+	return !strncmp(name, hook, len) && (!hook[len] || !strncmp(hook + len, " (", 2));
+}
+
 static const struct offer *find_offer(const char *what, const char *hook)
 {
 	for (size_t i = 0; i < hook_offer_count; i++)
-		if (!strcmp(hook_offers[i].what, what) && !strcmp(hook_offers[i].hook, hook))
+		if (!strcmp(hook_offers[i].what, what) && is_hook(hook_offers[i].hook, hook))
 			return &hook_offers[i];
 	return NULL;
 }

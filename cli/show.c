@@ -94,9 +94,15 @@ static void cell_unit(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
 
 static void cell_state(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
 {
-	(void)now_ns;
-	snprintf(cell, CELL_SIZE, "%s%s", json_string_value(json_object_get(row, "state")) ?: "-",
-		 json_is_true(json_object_get(row, "orphan")) ? ", orphan" : "");
+	bool in_handlers = number(row, "exit_called_ns") && !number(row, "exited_ns");
+	char age[CELL_SIZE] = "";
+
+	if (in_handlers)
+		age_since(number(row, "exit_called_ns"), now_ns, age);
+	snprintf(cell, CELL_SIZE, "%s%s%s%.32s",
+		 json_string_value(json_object_get(row, "state")) ?: "-",
+		 json_is_true(json_object_get(row, "orphan")) ? ", orphan" : "",
+		 in_handlers ? ": exiting, in handlers for " : "", age);
 }
 
 static void cell_zombies(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
@@ -442,7 +448,19 @@ static void say_nothing(const json_t *e, char *out)
 
 static void say_exit(const json_t *e, char *out)
 {
+	const json_t *end = json_object_get(e, "exit");
+	char took[TEXT_AGE_SIZE], by[CELL_SIZE];
+	size_t used;
+
 	exit_text(e, out);
+	used = strlen(out);
+	if (json_is_string(json_object_get(end, "by")))
+		used += (size_t)snprintf(out + used, CELL_SIZE - used, " by %.8s()",
+					 member(end, "by", by));
+	if (number(end, "handlers_ns") < NSEC_PER_MSEC)
+		return;
+	text_format_age(number(end, "handlers_ns"), took);
+	snprintf(out + used, CELL_SIZE - used, ", %s in its handlers", took);
 }
 
 static const struct kind_text {

@@ -16,6 +16,7 @@
 
 #include "core/core.h"
 #include "core/text.h"
+#include "handlers.h"
 #include "kernel.h"
 #include "listen.h"
 #include "log.h"
@@ -51,6 +52,8 @@ struct daemon {
 	sd_event *event;
 	struct core *core;
 	struct kernel *kernel;
+	struct handlers *handlers; /* NULL: off */
+	int handlers_err;	   /* why, where they are wanted */
 	struct server *server;
 	int listen_fd;
 	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *calm, *lifeline;
@@ -102,6 +105,8 @@ static void fold_from_ring(void *user, const void *record, size_t len)
 
 	if (len >= sizeof(*hdr))
 		daemon->newest_ns = hdr->time_ns;
+	if (daemon->handlers && len == sizeof(struct lt_new_files) && hdr->kind == LT_NEW_FILES)
+		handlers_note(daemon->handlers, record);
 	fold(daemon, record, len);
 }
 
@@ -172,17 +177,33 @@ static void fold_policy(struct daemon *daemon)
 	fold_text(daemon, &record, LT_POLICY, settings->ignore_comm, settings->ignore_unit);
 }
 
+static void fold_hook(struct daemon *daemon, const char *what, const char *value)
+{
+	union text_record record = { 0 };
+
+	record.hook.what_len = (uint32_t)strlen(what);
+	record.hook.value_len = (uint32_t)strlen(value);
+	fold_text(daemon, &record, LT_HOOK, what, value);
+}
+
+static void fold_handlers_hook(struct daemon *daemon)
+{
+	char hook[HANDLERS_HOOK_SIZE] = "off: exit_handlers = off";
+
+	if (daemon->handlers)
+		handlers_hook(daemon->handlers, hook);
+	else if (daemon->handlers_err)
+		snprintf(hook, sizeof(hook), "off: %s", strerror(-daemon->handlers_err));
+	fold_hook(daemon, "exit_handlers", hook);
+}
+
 static void fold_hooks(struct daemon *daemon)
 {
 	const struct kernel_hook *hooks = kernel_hooks(daemon->kernel);
 
-	for (int i = 0; i < KERNEL_HOOKS; i++) {
-		union text_record record = { 0 };
-
-		record.hook.what_len = (uint32_t)strlen(hooks[i].what);
-		record.hook.value_len = (uint32_t)strlen(hooks[i].value);
-		fold_text(daemon, &record, LT_HOOK, hooks[i].what, hooks[i].value);
-	}
+	for (int i = 0; i < KERNEL_HOOKS; i++)
+		fold_hook(daemon, hooks[i].what, hooks[i].value);
+	fold_handlers_hook(daemon);
 }
 
 static void fold_counts(struct daemon *daemon)
@@ -283,6 +304,24 @@ static void look_for_due(struct daemon *daemon)
 
 	core_each_due(daemon->core, boot_ns(), note_id, &due);
 	fold_absent(daemon, &due);
+}
+
+/* ---- C libraries, for their exit handlers ---- */
+
+static void look_for_new_libraries(struct daemon *daemon)
+{
+	if (daemon->handlers && handlers_look(daemon->handlers))
+		fold_handlers_hook(daemon);
+}
+
+static void look_for_libraries(struct daemon *daemon)
+{
+	if (!daemon->handlers)
+		return;
+	handlers_pass_begin(daemon->handlers);
+	core_each_program(daemon->core, handlers_visit, daemon->handlers);
+	if (handlers_pass_end(daemon->handlers))
+		fold_handlers_hook(daemon);
 }
 
 static void fold_unseen(struct daemon *daemon)
@@ -435,6 +474,7 @@ static size_t drain(struct daemon *daemon, size_t budget)
 {
 	size_t count = kernel_drain(daemon->kernel, fold_from_ring, daemon, budget);
 
+	look_for_new_libraries(daemon);
 	look_for_losses(daemon);
 	plan_due(daemon);
 	return count;
@@ -540,6 +580,7 @@ static void pass(struct daemon *daemon, bool seed)
 	record.hdr.time_ns = boot_ns();
 	fold(daemon, &record, sizeof(record));
 	fold_proc(daemon);
+	look_for_libraries(daemon);
 	plan_due(daemon);
 	if (err) { /* half a pass proves nothing */
 		log_warn("the task iterator failed: %s", strerror(-err));
@@ -776,6 +817,24 @@ static int open_kernel(struct daemon *daemon)
 	return err;
 }
 
+/* Not without which nothing goes: what is wrong is told, and stands among the hooks. */
+static void open_handlers(struct daemon *daemon)
+{
+	const struct handlers_options options = {
+		.ring_fd = kernel_ring_fd(daemon->kernel),
+		.counters_fd = kernel_counters_fd(daemon->kernel),
+		.ring_bytes = daemon->settings->ring_bytes,
+		.btf = daemon->settings->btf,
+		.repair_interval_ns = daemon->settings->repair_interval_ns,
+	};
+
+	if (!daemon->settings->exit_handlers)
+		return;
+	daemon->handlers_err = handlers_open(&daemon->handlers, &options);
+	if (daemon->handlers_err)
+		log_warn("cannot observe exit handlers: %s", strerror(-daemon->handlers_err));
+}
+
 static int open_server(struct daemon *daemon)
 {
 	struct server_context context = { .core = daemon->core,
@@ -818,6 +877,7 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 		err = open_kernel(daemon);
 	if (err)
 		return err;
+	open_handlers(daemon);
 	err = add_signals(daemon);
 	if (err >= 0)
 		err = add_sources(daemon, invocation);
@@ -839,6 +899,7 @@ static void daemon_close(struct daemon *daemon, bool is_private)
 	server_free(daemon->server);
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
 		sd_event_source_unref(sources[i]);
+	handlers_close(daemon->handlers);
 	kernel_close(daemon->kernel);
 	core_free(daemon->core);
 	sd_event_unref(daemon->event);

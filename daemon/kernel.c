@@ -472,6 +472,11 @@ int kernel_ring_fd(const struct kernel *kernel)
 	return bpf_map__fd(kernel->tracepoints->maps.lt_ring);
 }
 
+int kernel_counters_fd(const struct kernel *kernel)
+{
+	return bpf_map__fd(kernel->tracepoints->maps.lt_counters);
+}
+
 size_t kernel_drain(struct kernel *kernel, record_fn fn, void *user, size_t budget)
 {
 	kernel->fn = fn;

@@ -53,6 +53,9 @@ int kernel_watch_calls(struct kernel *kernel, bool watch, const char *why_not);
 /* Whether each wait call comes as a record of its own, and is not only counted. */
 void kernel_send_wait_calls(struct kernel *kernel, bool send);
 
+/* The map of counters; for programs that are loaded besides. */
+int kernel_counters_fd(const struct kernel *kernel);
+
 /* Readable (edge-triggered) when the ring was empty, and when it fills fast. */
 int kernel_ring_fd(const struct kernel *kernel);
 

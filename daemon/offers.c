@@ -56,6 +56,9 @@ const struct offer hook_offers[] = {
 	  .since = "x86 only",
 	  .not_seen = "most writes of the kernel itself to shared pages; huge pages of hugetlbfs; "
 		      "a reuse apart from a first write to a shared mapping" },
+
+	{ OFFER("exit_handlers", "uprobe/exit", FN("uprobe_register", -1)),
+	  .not_seen = "programs that map no C library: static ones, Go" },
 };
 /* clang-format on */
 

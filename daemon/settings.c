@@ -11,7 +11,7 @@
 
 #include "core/text.h"
 
-enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, COW_SET, TYPES };
+enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, COW_SET, SWITCH, TYPES };
 
 #define WORDS_MAX 4
 
@@ -20,6 +20,7 @@ static const char *const choices[TYPES][WORDS_MAX + 1] = {
 	[SYSCALL_HOOKS] = { "auto", "always", "off" },
 	[BEST_HOOK] = { "fentry", "kprobe", "tracepoint" },
 	[COW_SET] = { "auto", "off", "faults", "copies" },
+	[SWITCH] = { "off", "on" },
 };
 
 struct setting {
@@ -78,6 +79,8 @@ static const struct setting table[] = {
 	  "what observes copy-on-write: auto (copies, else faults), off, faults, copies" },
 	{ "cow_max", COUNT, AT(cow_max), "16384", 16, 1 << 20, false,
 	  "most processes whose copy-on-write is counted; the longest idle goes first" },
+	{ "exit_handlers", SWITCH, AT(exit_handlers), "off", ANY, false,
+	  "on: exit() is told from _exit(), and what its handlers take, by uprobes on C libraries" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };
@@ -149,6 +152,7 @@ static const char *expected(const struct setting *setting, char *buf, size_t siz
 		[COUNT] = "a whole number",
 		[SYSCALL_HOOKS] = "auto, always or off",
 		[BEST_HOOK] = "fentry, kprobe or tracepoint",
+		[SWITCH] = "on or off",
 	};
 	char min[64], max[64];
 
@@ -487,7 +491,7 @@ void settings_help(FILE *out)
 	static const char *const argument[] = {
 		[TEXT] = "TEXT",     [DURATION] = "DURATION",  [SIZE] = "SIZE",
 		[COUNT] = "N",	     [SYSCALL_HOOKS] = "WHEN", [BEST_HOOK] = "KIND",
-		[COW_SET] = "WHICH",
+		[COW_SET] = "WHICH", [SWITCH] = "on|off",
 	};
 	struct option options[SETTINGS + FIXED + 1];
 	char names[SETTINGS][32], left[64];

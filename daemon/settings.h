@@ -45,6 +45,7 @@ struct settings {
 	uint64_t best_hook;	/* enum best_hook */
 	uint64_t cow;		/* enum cow_set */
 	uint64_t cow_max;
+	uint64_t exit_handlers; /* 0: off, 1: on */
 };
 
 /* What the command line says besides settings. */

@@ -355,6 +355,8 @@ static void apply_exec(struct core *core, const struct lt_exec *e)
 	fork_end(life, e->hdr.time_ns);
 	fork_drop_small(core, life);
 	life->exec_ns = e->hdr.time_ns;
+	if (life->exit_called_ns < e->hdr.time_ns)
+		life->exit_called_ns = 0; /* by a handler: this program has not called it */
 	life->uid = e->uid;
 	set_comm(life, e->comm);
 	life_set_cgroup(core, life, e->cgroup);
@@ -376,6 +378,26 @@ static void apply_comm(struct core *core, const struct lt_comm *e)
 }
 
 /* ---- exit ---- */
+
+/* The first call counts. */
+static void apply_exit_call(struct core *core, const struct lt_exit_call *e)
+{
+	struct life *life = life_get(core, e->id);
+
+	if (!life || life->state == LT_REAPED || e->hdr.time_ns < life->exec_ns ||
+	    life->exit_called_ns || life->flags & LT_LIFE_CALLED__EXIT)
+		return;
+	if (e->handlers)
+		life->exit_called_ns = e->hdr.time_ns;
+	else
+		life->flags |= LT_LIFE_CALLED__EXIT;
+}
+
+static void apply_new_files(struct core *core, const struct lt_new_files *e)
+{
+	(void)core;
+	(void)e; /* only the daemon's: see handlers.h */
+}
 
 static void apply_leader_exit(struct core *core, const struct lt_leader_exit *e)
 {
@@ -834,6 +856,7 @@ static void apply_life(struct core *core, const struct lt_life *e)
 		      ~(uint32_t)(LT_LIFE_ARGS_CUT | LT_LIFE_ARGS_UNKNOWN | LT_LIFE_FORK_SHARES);
 	life->forked_ns = e->forked_ns;
 	life->exec_ns = e->exec_ns;
+	life->exit_called_ns = e->exit_called_ns;
 	life->exited_ns = e->exited_ns;
 	life->zombie_ns = e->zombie_ns;
 	life->reaped_ns = e->reaped_ns;

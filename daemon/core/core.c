@@ -129,6 +129,15 @@ void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void
 	}
 }
 
+void core_each_program(const struct core *core, core_program_fn fn, void *user)
+{
+	const struct life *life;
+
+	EACH_LIFE(core, life)
+		if (life->state < LT_EXITING && !(life->flags & LT_LIFE_KERNEL))
+			fn(user, life->id, life->exec_ns);
+}
+
 /* ---- handing on ---- */
 
 struct dump {
@@ -288,6 +297,7 @@ static void dump_life(struct dump *dump, const struct life *life)
 		e->cgroup = life->cgroup->id;
 	e->forked_ns = life->forked_ns;
 	e->exec_ns = life->exec_ns;
+	e->exit_called_ns = life->exit_called_ns;
 	e->exited_ns = life->exited_ns;
 	e->zombie_ns = life->zombie_ns;
 	e->reaped_ns = life->reaped_ns;

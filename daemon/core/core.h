@@ -136,4 +136,11 @@ void core_each_unseen(const struct core *core, core_id_fn fn, void *user);
 void core_each_dying(const struct core *core, core_id_fn fn, void *user);
 void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void *user);
 
+/*
+ * Calls fn for each process that runs a program: since exec_ns, 0 if it has not
+ * been seen to exec. fn must not change the core.
+ */
+typedef void (*core_program_fn)(void *user, struct lt_id id, uint64_t exec_ns);
+void core_each_program(const struct core *core, core_program_fn fn, void *user);
+
 #endif

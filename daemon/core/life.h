@@ -132,7 +132,7 @@ struct life {
 	struct fork *fork;		   /* its own birth */
 	struct fork *forks;		   /* of its making, while pages are shared */
 	uint32_t rss_pages, pagetable_kib; /* at birth, see lt_fork */
-	uint64_t forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
+	uint64_t forked_ns, exec_ns, exit_called_ns, exited_ns, zombie_ns, reaped_ns;
 	uint32_t flags; /* LT_LIFE_* */
 	uint32_t uid;
 	uint32_t ns_pid;

@@ -67,6 +67,21 @@ static json_t *comm_of(const struct core *core, struct lt_id id)
 
 /* ---- parts of a life ---- */
 
+static json_t *view_exit_by(const struct life *life)
+{
+	if (life->exit_called_ns)
+		return json_string("exit");
+	return life->flags & LT_LIFE_CALLED__EXIT ? json_string("_exit") : json_null();
+}
+
+/* From the call of exit() to the kernel's: handlers, and the flushing of streams. */
+static json_t *view_handlers(const struct life *life)
+{
+	if (!life->exit_called_ns || life->exited_ns < life->exit_called_ns)
+		return json_null();
+	return integer(life->exited_ns - life->exit_called_ns);
+}
+
 /* wait(2): the status word as its macros read it. */
 static json_t *view_exit(const struct life *life)
 {
@@ -82,6 +97,8 @@ static json_t *view_exit(const struct life *life)
 						 "killed"));
 	set(object, "status", signal ? json_null() : json_integer(life->exit_code >> 8 & 0xff));
 	set(object, "signal", signal_name(signal));
+	set(object, "by", signal ? NULL : view_exit_by(life));
+	set(object, "handlers_ns", view_handlers(life));
 	return object;
 }
 
@@ -356,6 +373,7 @@ static json_t *view_life(const struct core *core, const struct life *life,
 	set(object, "kernel", json_boolean(life->flags & LT_LIFE_KERNEL));
 	set(object, "forked_ns", when(life->forked_ns));
 	set(object, "exec_ns", when(life->exec_ns));
+	set(object, "exit_called_ns", when(life->exit_called_ns));
 	set(object, "exited_ns", dying ? when(life->exited_ns) : NULL);
 	set(object, "zombie_ns", dying ? when(life->zombie_ns) : NULL);
 	set(object, "reaped_ns", when(life->reaped_ns));
@@ -742,6 +760,7 @@ static void line_EXEC(const struct line *line)
 static void line_EXIT(const struct line *line)
 {
 	set(line->object, "exit", view_exit(line->life));
+	set(line->object, "exit_called_ns", when(line->life->exit_called_ns));
 	set(line->object, "exited_ns", when(line->life->exited_ns));
 	set(line->object, "cow", view_cow_of(line->core, line->life));
 }

@@ -129,6 +129,14 @@ void feed_exit(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent, 
 	feed(bench, &e);
 }
 
+void feed_exit_call(struct bench *bench, uint64_t ms, uint64_t pid, bool handlers)
+{
+	struct lt_exit_call e = { HDR(lt_exit_call, EXIT_CALL, ms), .id = id_of(pid),
+				  .handlers = handlers };
+
+	feed(bench, &e);
+}
+
 void feed_notify(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent, int code,
 		 unsigned flags)
 {

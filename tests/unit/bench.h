@@ -36,6 +36,7 @@ void feed_hook(struct bench *bench, uint64_t ms, const char *what, const char *v
 void feed_exec(struct bench *bench, uint64_t ms, uint64_t pid, const char *exe, const char *arg);
 void feed_exit(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent, int code,
 	       uint64_t adopter, unsigned flags);
+void feed_exit_call(struct bench *bench, uint64_t ms, uint64_t pid, bool handlers);
 void feed_notify(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent, int code,
 		 unsigned flags);
 void feed_free(struct bench *bench, uint64_t ms, uint64_t pid);
