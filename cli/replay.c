@@ -157,7 +157,7 @@ struct recorded {
 	bool ended;
 	bool folded;
 	bool told;	   /* what is wrong with the file */
-	uint64_t begin_ns; /* its first tick: what was known then comes before; 0: none yet */
+	uint64_t begin_ns; /* its first record is of what was known then; 0: none came yet */
 	uint64_t stop_ns;  /* between two records; 0: at the last one folded */
 	int status;
 };
@@ -194,7 +194,7 @@ static int on_record(void *user, const void *record, size_t len)
 		return -1;
 	}
 	core_apply(recorded->core, record, len);
-	if (hdr->kind == LT_TICK && !recorded->begin_ns)
+	if (!recorded->begin_ns)
 		recorded->begin_ns = hdr->time_ns;
 	if (at_ns && hdr->kind == LT_TICK && hdr->time_ns == at_ns)
 		return -1;

@@ -167,7 +167,7 @@ static size_t len_of(const struct layout *layout, size_t record)
 static size_t put(uint8_t *data, size_t size, size_t max, size_t at, size_t len,
 		  const uint8_t *bytes, size_t bytes_len)
 {
-	uint8_t copy[LT_RECORD_MAX];
+	uint8_t copy[LT_RECORD_MAX] = { 0 };
 
 	if (bytes_len > sizeof(copy) || size - len + bytes_len > max)
 		return size;

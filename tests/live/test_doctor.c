@@ -181,15 +181,15 @@ LT_TEST(doctor, lockdown)
 {
 	static const char with[] = "{ mountpoint -q /sys/kernel/security ||"
 				   " mount -t securityfs securityfs /sys/kernel/security; }";
+	static const char mode[] = "mount -t securityfs securityfs /sys/kernel/security;"
+				   "grep -o '\\[.*\\]' /sys/kernel/security/lockdown |"
+				   "tr -d '[]\\n'";
 	struct lt *lt = lt__start(NULL);
 	struct diagnosis diagnosis = diagnose(with, lt__socket(lt));
 	struct result result;
 
 	run(&result,
-	    &(struct plan){ .argv = ARGV("/usr/bin/unshare", "-m", "/bin/sh", "-c",
-					 "mount -t securityfs securityfs /sys/kernel/security;"
-					 "grep -o '\\[.*\\]' /sys/kernel/security/lockdown |"
-					 "tr -d '[]\\n'") });
+	    &(struct plan){ .argv = ARGV("/usr/bin/unshare", "-m", "/bin/sh", "-c", mode) });
 	if (*result.out)
 		expect_check(&diagnosis, "lockdown", "value", result.out);
 	else

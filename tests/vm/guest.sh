@@ -29,9 +29,10 @@ program()
 }
 
 # Prints the loader and the shared libraries of a program.
+# A static program has none, and ldd fails.
 libraries_of()
 {
-	ldd "$1" | awk '/=> \// { print $3 } /^[ \t]*\// { print $1 }'
+	{ ldd "$1" 2>/dev/null || true; } | awk '/=> \// { print $3 } /^[ \t]*\// { print $1 }'
 }
 
 # add_program PATH [TO]: the libraries lie flat in /lib, where init lets the loader look.
