@@ -43,17 +43,19 @@ LT_TEST(tree, zombie_stands_below_its_parent)
 {
 	struct lt *lt = lt__start(NULL);
 	struct cast *cast = cast__start("zombie", NULL);
-	pid_t child, pid;
+	pid_t child, parent;
 
 	cast__hold(cast, "zombie");
 	child = (pid_t)cast__int(cast, "child", 0);
-	pid = cast__pid(cast);
-	lt_await(node_is(lt, child, pid, "state=zombie"), "%d is no zombie below %d", child, pid);
-	lt_await(node_is(lt, pid, getpid(), "state=running"), "%d is not below this test", pid);
+	parent = cast__pid(cast);
+	lt_await(node_is(lt, child, parent, "state=zombie"), "%d is no zombie below %d", child,
+		 parent);
+	lt_await(node_is(lt, parent, getpid(), "state=running"), "%d is not below this test",
+		 parent);
 	cast__go(cast);
 	cast__hold(cast, "reaped");
-	lt_await(node_is(lt, child, pid, "state=reaped"), "%d is not shown reaped below %d", child,
-		 pid);
+	lt_await(node_is(lt, child, parent, "state=reaped"), "%d is not shown reaped below %d",
+		 child, parent);
 	cast__free(cast);
 	lt__stop(lt);
 }
