@@ -235,11 +235,33 @@ static __always_inline void find_adopter(struct lt_id *id, struct task_struct *f
 		lt_no_id(id);
 }
 
-/* Children hang on the thread that made them. */
+#define LT_THREADS_MAX 64
+
+/*
+ * Children hang on the thread that made them, and threads that are not yet
+ * released on their process. Of more than can be walked it is said that they may.
+ */
 static __always_inline bool may_have_children(struct task_struct *task)
 {
-	return task->signal->nr_threads > 1 || !lt_is_leader(task) ||
-	       task->children.next != &task->children;
+	void *head =
+		(void *)task->signal + bpf_core_field_offset(struct signal_struct, thread_head);
+	void *node = BPF_CORE_READ(task, signal, thread_head.next);
+
+	if (task->signal->nr_threads == 1)
+		return task->children.next != &task->children;
+	for (int i = 0; i < LT_THREADS_MAX; i++) {
+		struct task_struct *thread =
+			node - bpf_core_field_offset(struct task_struct, thread_node);
+		void *children =
+			(void *)thread + bpf_core_field_offset(struct task_struct, children);
+
+		if (node == head)
+			return false;
+		if (BPF_CORE_READ(thread, children.next) != children)
+			return true;
+		node = BPF_CORE_READ(thread, thread_node.next);
+	}
+	return true;
 }
 
 static __always_inline __u32 exit_flags(struct task_struct *leader)
