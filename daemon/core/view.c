@@ -10,6 +10,7 @@
 
 #include "life.h"
 #include "text.h"
+#include "why.h"
 
 #ifndef LIFETRACE_VERSION
 #define LIFETRACE_VERSION "0"
@@ -410,14 +411,16 @@ static json_t *view_zombie(const struct core *core, const struct life *life, uin
 {
 	json_t *object = view_life(core, life, viewer);
 	const struct death *death = life->death;
+	struct why why;
 
 	set(object, "age_ms", integer(since(now_ns, life->zombie_ns) / NSEC_PER_MSEC));
 	set(object, "flagged", json_boolean(is_flagged(life)));
 	set(object, "flagged_ns", death ? when(death->flagged_ns) : NULL);
-	set(object, "cause", NULL);
-	set(object, "evidence", NULL);
-	set(object, "remedy", NULL);
-	set(object, "clear_now", NULL);
+	why_zombie(core, life, now_ns, &why);
+	set(object, "cause", json_string(cause_names[why.cause]));
+	set(object, "evidence", text(why.evidence));
+	set(object, "remedy", text(why.remedy));
+	set(object, "clear_now", text(why.clear_now));
 	set(object, "parent_waits", life->parent ? view_waits(core, life->parent->waits) : NULL);
 	set(object, "parent_waits_at_death", death ? view_waits(core, &death->parent_waits) : NULL);
 	set(object, "sigchld", view_sigchld(life));
