@@ -16,6 +16,9 @@
 
 #define LT_COW_FLUSH 64
 
+/* Whether anybody counts: without, no life pays for looking into empty maps. */
+const volatile bool lt_cow_counted = false;
+
 /* Bounded: who has not faulted for longest loses its place. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -115,8 +118,11 @@ static __always_inline void lt_cow_flush(struct lt_cow_slot *slot)
 /* The thread ends, or has another tid from here on. */
 static __always_inline void lt_cow_leave(__u32 tid)
 {
-	struct lt_cow_slot *slot = lt_cow_slot(tid);
+	struct lt_cow_slot *slot;
 
+	if (!lt_cow_counted)
+		return;
+	slot = lt_cow_slot(tid);
 	if (!slot || slot->tid != tid)
 		return;
 	lt_cow_flush(slot);
@@ -126,13 +132,17 @@ static __always_inline void lt_cow_leave(__u32 tid)
 /* What was counted of the process, as far as its place and one thread's slot tell. */
 static __always_inline void lt_cow_of(struct lt_cow_counts *counts, struct lt_id id, __u32 tid)
 {
-	struct lt_cow_entry *entry = lt_cow_find(id);
-	struct lt_cow_slot *slot = lt_cow_slot(tid);
+	struct lt_cow_entry *entry;
+	struct lt_cow_slot *slot;
 
 	__builtin_memset(counts, 0, sizeof(*counts));
+	if (!lt_cow_counted)
+		return;
+	entry = lt_cow_find(id);
 	if (!entry)
 		return;
 	__builtin_memcpy(counts, &entry->counts, sizeof(*counts));
+	slot = lt_cow_slot(tid);
 	if (!slot || slot->tid != tid || slot->start_ns != id.start_ns)
 		return;
 	counts->copies += (__s64)slot->copies;
@@ -144,7 +154,7 @@ static __always_inline void lt_cow_end(struct lt_id id)
 {
 	__u32 key = id.pid;
 
-	if (lt_cow_find(id) && !bpf_map_delete_elem(&lt_cows, &key))
+	if (lt_cow_counted && lt_cow_find(id) && !bpf_map_delete_elem(&lt_cows, &key))
 		lt_count_taken(LT_BOUNDED_COWS);
 }
 

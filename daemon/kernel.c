@@ -144,7 +144,7 @@ static __u32 bounded_entries(const struct kernel *kernel, const struct kernel_op
 			     int which)
 {
 	if (which == LT_BOUNDED_COWS)
-		return (__u32)options->cow_max;
+		return options->cow == COW_OFF ? 1 : (__u32)options->cow_max;
 	return (which == LT_BOUNDED_WAITS ? 8192U : 4096U) + 128U * (__u32)kernel->cpus;
 }
 
@@ -160,6 +160,7 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 	kernel->tracepoints = skel;
 	skel->rodata->lt_has_group_dead = offers->group_dead;
 	skel->rodata->lt_wake_bytes = wake_bytes(options);
+	skel->rodata->lt_cow_counted = options->cow != COW_OFF;
 	err = bpf_map__set_max_entries(skel->maps.lt_ring, (__u32)options->ring_bytes);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.lt_counters, (__u32)kernel->cpus);
