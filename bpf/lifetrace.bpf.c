@@ -475,6 +475,18 @@ static __always_inline __u32 pid_seen_by(struct task_struct *leader, struct task
 }
 
 /*
+ * A parent that waits already can take the stop before it is told of it: then
+ * the signal that it is told is 0 (kernel/exit.c, wait_task_stopped()).
+ */
+static __always_inline __u32 stop_signal(struct task_struct *current,
+					 const struct child_siginfo *info)
+{
+	if (info->status)
+		return info->status;
+	return LT_READ(current, jobctl) & JOBCTL_STOP_SIGMASK;
+}
+
+/*
  * Whose death, stop or continue a parent's signal tells of is said by si_pid,
  * in the receiver's namespace. Nearly always that is the current process; not
  * when a dying father's zombies are told to their adopter (the father's exit
@@ -500,7 +512,7 @@ static __always_inline void on_child_signal(int sig, const struct child_siginfo 
 		if (!(LT_READ(leader, signal, flags) & SIGNAL_STOP_STOPPED))
 			return;
 		id_of_leader(&id, leader);
-		emit_stop(LT_STOP, id, info->status, LT_STOP_SEEN);
+		emit_stop(LT_STOP, id, stop_signal(current, info), LT_STOP_SEEN);
 	} else if (code <= CLD_DUMPED && !exiting && sig == SIGCHLD) {
 		emit_untraced(si_pid, receiver, sig, result);
 	}

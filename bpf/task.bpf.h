@@ -29,6 +29,8 @@
 #define CLONE_THREAD 0x10000
 #define CSIGNAL 0xff
 
+#define JOBCTL_STOP_SIGMASK 0xffff /* include/linux/sched/jobctl.h: of the last group stop */
+
 #define PF_EXITING 0x4 /* include/linux/sched.h */
 #define PF_KTHREAD 0x200000
 #define EXIT_ZOMBIE 0x20
