@@ -317,10 +317,10 @@ LT_TEST(replay, status)
 
 /* ---- --at ---- */
 
-/* A moment between two things that happen is as the moment before it. */
+/* A moment between two things that happen is as the moment before it: to this program. */
 LT_TEST(replay, at_any_moment)
 {
-	static const char *const words[] = { "zombies", "--json", NULL, NULL };
+	static const char *const words[] = { "zombies", "--json", "--comm", "zombie" };
 	struct lt *lt = lt__start("--zombie-age", "200ms", "--cow", "auto", NULL);
 	struct cast *cast = cast__start("zombie", "3", NULL);
 	struct take take;
@@ -336,7 +336,8 @@ LT_TEST(replay, at_any_moment)
 	cast__free(cast);
 	end_take(lt, &take);
 	snprintf(later, sizeof(later), "%lld", strtoll(shown.at, NULL, 10) + 1);
-	text = replay(ARGV(LIFETRACE, "replay", "--at", later, take.path, "zombies", "--json"));
+	text = replay(ARGV(LIFETRACE, "replay", "--at", later, take.path, words[0], words[1],
+			   words[2], words[3]));
 	require_same(strstr(shown.text, "\"zombies\""), strstr(text, "\"zombies\""),
 		     "a nanosecond later");
 	free(text);
