@@ -98,6 +98,7 @@ void print_help(void);
 
 int show_zombies(const struct options *options, struct source *source);
 int show_processes(const struct options *options, struct source *source);
+int show_births(const struct options *options, struct source *source);
 int show_tree(const struct options *options, struct source *source);
 int show_cow(const struct options *options, struct source *source);
 int show_status(const struct options *options, struct source *source);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "columns.h"
 #include "core/text.h"
 
 volatile int interrupted;
@@ -65,6 +66,15 @@ const struct command commands[] = {
 	  .operand_filter = "pid",
 	  .run = run_live,
 	  .show = show_tree },
+	{ .name = "births",
+	  .operands = "",
+	  .summary = "Shows who forks most: children in the last whole second, and in all",
+	  .examples = "  lifetrace births\n"
+		      "  lifetrace births --limit 5 --json\n",
+	  .view = VIEW_BIRTHS,
+	  .takes = TAKES_JSON | TAKES_SOCKET,
+	  .run = run_live,
+	  .show = show_births },
 	{ .name = "status",
 	  .operands = "",
 	  .summary = "Says how the daemon is, what it counted and lost, and which hooks serve it",
@@ -90,7 +100,7 @@ const struct command commands[] = {
 	{ .name = "replay",
 	  .operands = "FILE [COMMAND]",
 	  .summary =
-		  "Shows a recording as the daemon would have: tail, zombies, ps, tree, cow or status",
+		  "Shows a recording as the daemon would have: tail, zombies, ps, tree, cow, births or status",
 	  .examples = "  lifetrace replay incident.ltr.gz\n"
 		      "  lifetrace replay incident.ltr.gz zombies --older 1m --json\n",
 	  .view = VIEW_EVENTS,
@@ -272,6 +282,10 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "--version")) {
 		puts("lifetrace " LIFETRACE_VERSION);
+		return close_stdout(DONE);
+	}
+	if (!strcmp(argv[1], "--document-columns")) {
+		document_columns();
 		return close_stdout(DONE);
 	}
 	command = find_command(argv[1]);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "core/columns.h"
 #include "core/text.h"
 
 static int take_socket(struct options *options, const char *value)
@@ -191,6 +192,21 @@ static void print_option(const char *name, const char *argument, const char *hel
 	printf("  %-24s %s\n", left, help);
 }
 
+static void print_columns(uint32_t view)
+{
+	const char *lead = "\nColumns:\n";
+
+	for (int column = 0; column < COLUMN_COUNT; column++) {
+		const struct column_info *info = &column_infos[column];
+
+		if (!(info->has & view))
+			continue;
+		printf("%s  %-14s %s%s\n", lead, info->name, info->help,
+		       info->shown & view ? "" : " (if asked for)");
+		lead = "";
+	}
+}
+
 void print_command_help(const struct command *command)
 {
 	printf("Usage: lifetrace %s%s%s [OPTION …]\n\n%s.\n\n", command->name,
@@ -203,6 +219,7 @@ void print_command_help(const struct command *command)
 		if (has_own(command, &own_options[i]))
 			print_option(own_options[i].name, own_options[i].argument,
 				     own_options[i].help);
+	print_columns(command->view);
 	if (command->view == VIEW_EVENTS) {
 		printf("\nKinds:");
 		for (int kind = 0; kind < CHANGE_KINDS; kind++)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "print.h"
+#include "columns.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -109,8 +109,7 @@ void command_text(const json_t *row, char cell[CELL_SIZE])
 		snprintf(cell + used, CELL_SIZE - used, "…");
 }
 
-/* Columns on the screen; what the locale cannot read counts a byte each. */
-static int width(const char *text)
+int text_width(const char *text)
 {
 	wchar_t wide[CELL_SIZE];
 	size_t count = mbstowcs(wide, text, CELL_SIZE);
@@ -128,17 +127,16 @@ static int screen_width(void)
 	return size.ws_col;
 }
 
-/* Cuts to so many columns of the screen, at a character's border. */
-static void cut(char *text, int columns)
+void text_cut(char *text, int columns)
 {
 	wchar_t wide;
 	int used = 0, len, one;
 
 	for (char *p = text; *p; p += len) {
 		len = mbtowc(&wide, p, MB_CUR_MAX);
+		one = len > 0 ? wcwidth(wide) : 1;
 		if (len <= 0)
 			len = 1;
-		one = len > 0 ? wcwidth(wide) : 1;
 		used += one > 0 ? one : 0;
 		if (used > columns) {
 			*p = '\0';
@@ -147,52 +145,70 @@ static void cut(char *text, int columns)
 	}
 }
 
-static void print_cell(const struct column *column, char *cell, int column_width, bool last,
-		       int *left)
-{
-	int pad = column_width - width(cell);
+struct layout {
+	enum column columns[COLUMN_COUNT];
+	int widths[COLUMN_COUNT];
+	int count;
+};
 
-	if (last) {
+static void print_cell(const struct layout *layout, int at, char *cell, int *left)
+{
+	int pad = layout->widths[at] - text_width(cell);
+
+	if (at + 1 == layout->count) {
 		if (*left > 0)
-			cut(cell, *left);
+			text_cut(cell, *left);
 		printf("%s\n", cell);
 		return;
 	}
 	if (pad < 0)
 		pad = 0;
-	if (column->right)
+	if (column_infos[layout->columns[at]].right)
 		printf("%*s%s  ", pad, "", cell);
 	else
 		printf("%s%*s  ", cell, pad, "");
-	*left -= column_width + 2;
+	*left -= layout->widths[at] + 2;
 }
 
-void print_rows(const json_t *rows, uint64_t now_ns, const struct column *columns, size_t count)
+static void lay_out(struct layout *layout, const json_t *rows, uint64_t now_ns, uint64_t set)
 {
-	size_t row_count = json_array_size(rows);
 	char cell[CELL_SIZE];
-	int widths[32], left;
+	const json_t *row;
+	size_t i;
 
-	for (size_t c = 0; c < count; c++) {
-		widths[c] = width(columns[c].title);
-		for (size_t r = 0; r < row_count; r++) {
-			columns[c].cell(json_array_get(rows, r), now_ns, cell);
-			if (width(cell) > widths[c])
-				widths[c] = width(cell);
+	for (int column = 0; column < COLUMN_COUNT; column++) {
+		int *width = &layout->widths[layout->count];
+
+		if (!(set & 1ULL << column))
+			continue;
+		*width = text_width(column_infos[column].title);
+		json_array_foreach(rows, i, row) {
+			column_cell(column, row, now_ns, cell);
+			if (text_width(cell) > *width)
+				*width = text_width(cell);
 		}
+		layout->columns[layout->count++] = column;
 	}
-	left = screen_width();
-	for (size_t c = 0; c < count; c++) {
-		snprintf(cell, sizeof(cell), "%s", columns[c].title);
-		print_cell(&columns[c], cell, widths[c], c + 1 == count, &left);
-	}
-	for (size_t r = 0; r < row_count; r++) {
-		const json_t *row = json_array_get(rows, r);
+}
 
+void print_rows(const json_t *rows, uint64_t now_ns, uint64_t set)
+{
+	struct layout layout = { .count = 0 };
+	int left = screen_width();
+	char cell[CELL_SIZE];
+	const json_t *row;
+	size_t i;
+
+	lay_out(&layout, rows, now_ns, set);
+	for (int c = 0; c < layout.count; c++) {
+		snprintf(cell, sizeof(cell), "%s", column_infos[layout.columns[c]].title);
+		print_cell(&layout, c, cell, &left);
+	}
+	json_array_foreach(rows, i, row) {
 		left = screen_width();
-		for (size_t c = 0; c < count; c++) {
-			columns[c].cell(row, now_ns, cell);
-			print_cell(&columns[c], cell, widths[c], c + 1 == count, &left);
+		for (int c = 0; c < layout.count; c++) {
+			column_cell(layout.columns[c], row, now_ns, cell);
+			print_cell(&layout, c, cell, &left);
 		}
 	}
 }

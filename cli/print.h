@@ -9,13 +9,12 @@
 
 #define CELL_SIZE 512
 
-struct column {
-	const char *title;
-	int right; /* aligned */
-	void (*cell)(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE]);
-};
-
-void print_rows(const json_t *rows, uint64_t now_ns, const struct column *columns, size_t count);
+/* Aligned; set: 1 << enum column. */
+void print_rows(const json_t *rows, uint64_t now_ns, uint64_t set);
+/* Columns on the screen; what the locale cannot read counts a byte each. */
+int text_width(const char *text);
+/* Cuts to so many columns of the screen, at a character's border. */
+void text_cut(char *text, int columns);
 
 enum colour { PLAIN, RED, GREEN, YELLOW, BLUE, DIM };
 

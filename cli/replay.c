@@ -244,6 +244,8 @@ static int recorded_get(struct source *source, const struct options *options, co
 		*document = view_zombies(recorded->core, now_ns, &options->filter, &everyone);
 	else if (!strcmp(what, "processes"))
 		*document = view_processes(recorded->core, now_ns, &options->filter, &everyone);
+	else if (!strcmp(what, "births"))
+		*document = view_births(recorded->core, now_ns, &options->filter, &everyone);
 	else if (!strcmp(what, "cow"))
 		*document = view_cow(recorded->core, now_ns, &options->filter, &everyone);
 	else

@@ -8,133 +8,8 @@
 #include <time.h>
 
 #include "cli.h"
+#include "columns.h"
 #include "core/text.h"
-#include "print.h"
-
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-
-/* ---- columns ---- */
-
-static void cell_pid(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	(void)now_ns;
-	snprintf(cell, CELL_SIZE, "%" PRIu64, number(row, "pid"));
-}
-
-static void cell_ppid(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	(void)now_ns;
-	snprintf(cell, CELL_SIZE, "%" PRIu64, number(row, "ppid"));
-}
-
-static void cell_uid(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	(void)now_ns;
-	snprintf(cell, CELL_SIZE, "%" PRIu64, number(row, "uid"));
-}
-
-static void age_since(uint64_t then_ns, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	text_format_age(now_ns > then_ns ? now_ns - then_ns : 0, cell);
-}
-
-static void cell_age(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	age_since(number(row, "start_ns"), now_ns, cell);
-}
-
-static void cell_zombie_for(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	age_since(number(row, "zombie_ns"), now_ns, cell);
-}
-
-static void cell_flagged(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	(void)now_ns;
-	strcpy(cell, json_is_true(json_object_get(row, "flagged")) ? "yes" : "-");
-}
-
-static void cell_exit(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	(void)now_ns;
-	exit_text(row, cell);
-}
-
-static void cell_parent(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	char name[CELL_SIZE];
-
-	(void)now_ns;
-	snprintf(cell, CELL_SIZE, "%s", member(row, "parent_comm", name));
-}
-
-static void cell_waits(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	const json_t *waits = json_object_get(row, "parent_waits");
-
-	(void)now_ns;
-	if (json_is_object(waits))
-		snprintf(cell, CELL_SIZE, "%" PRIu64, number(waits, "calls"));
-	else
-		strcpy(cell, "-");
-}
-
-/* The unit, or the beginning of the container's id. */
-static void cell_unit(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	const char *container = json_string_value(json_object_get(row, "container"));
-	char name[CELL_SIZE];
-
-	(void)now_ns;
-	if (container)
-		snprintf(cell, CELL_SIZE, "%.12s", container);
-	else
-		snprintf(cell, CELL_SIZE, "%s", member(row, "unit", name));
-}
-
-static void cell_state(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	bool in_handlers = number(row, "exit_called_ns") && !number(row, "exited_ns");
-	char age[CELL_SIZE] = "";
-
-	if (in_handlers)
-		age_since(number(row, "exit_called_ns"), now_ns, age);
-	snprintf(cell, CELL_SIZE, "%s%s%s%.32s",
-		 json_string_value(json_object_get(row, "state")) ?: "-",
-		 json_is_true(json_object_get(row, "orphan")) ? ", orphan" : "",
-		 in_handlers ? ": exiting, in handlers for " : "", age);
-}
-
-static void cell_zombies(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	uint64_t zombies = number(json_object_get(row, "children"), "zombies");
-
-	(void)now_ns;
-	if (zombies)
-		snprintf(cell, CELL_SIZE, "%" PRIu64, zombies);
-	else
-		strcpy(cell, "-");
-}
-
-static void cell_command(const json_t *row, uint64_t now_ns, char cell[CELL_SIZE])
-{
-	(void)now_ns;
-	command_text(row, cell);
-}
-
-static const struct column zombie_columns[] = {
-	{ "PID", 1, cell_pid },		{ "ZOMBIE FOR", 1, cell_zombie_for },
-	{ "FLAGGED", 0, cell_flagged }, { "STATUS", 0, cell_exit },
-	{ "PPID", 1, cell_ppid },	{ "PARENT", 0, cell_parent },
-	{ "ITS WAITS", 1, cell_waits }, { "UNIT", 0, cell_unit },
-	{ "COMMAND", 0, cell_command },
-};
-
-static const struct column process_columns[] = {
-	{ "PID", 1, cell_pid },	  { "PPID", 1, cell_ppid },	  { "UID", 1, cell_uid },
-	{ "AGE", 1, cell_age },	  { "STATE", 0, cell_state },	  { "ZOMBIES", 1, cell_zombies },
-	{ "UNIT", 0, cell_unit }, { "COMMAND", 0, cell_command },
-};
 
 /* ---- documents ---- */
 
@@ -173,26 +48,34 @@ static int check_zombies(const struct options *options, struct source *source)
 	return level;
 }
 
-static int show_rows(const struct options *options, struct source *source, const char *what,
-		     const struct column *columns, size_t count, const char *none)
+/* A view that is one array of rows, and what it is called where. */
+static const struct rows_view {
+	uint32_t view;
+	const char *what, *one, *none;
+} zombies_view = { VIEW_ZOMBIES, "zombies", "zombie", "no zombies" },
+  processes_view = { VIEW_PROCESSES, "processes", "process", "no such processes" },
+  births_view = { VIEW_BIRTHS, "births", "process that forked", "nobody has forked" };
+
+static int show_rows(const struct options *options, struct source *source,
+		     const struct rows_view *view)
 {
 	json_t *document;
-	int status = source->ops->get(source, options, what, &document);
+	int status = source->ops->get(source, options, view->what, &document);
 	const json_t *rows;
 
 	if (status)
 		return status;
-	rows = json_object_get(document, what);
+	rows = json_object_get(document, view->what);
 	if (options->json)
 		status = print_json(document);
 	else if (json_array_size(rows))
-		print_rows(rows, number(document, "time_ns"), columns, count);
+		print_rows(rows, number(document, "time_ns"),
+			   options->filter.columns ?: column_set_shown(view->view));
 	else
-		puts(none);
+		puts(view->none);
 	/* asked for one process and it is not there: a failure, and a word */
 	if (!json_array_size(rows) && options->filter.has_pid && !status) {
-		complain("no %s with pid %" PRIu64, strcmp(what, "zombies") ? "process" : "zombie",
-			 options->filter.pid);
+		complain("no %s with pid %" PRIu64, view->one, options->filter.pid);
 		status = FAILED;
 	}
 	json_decref(document);
@@ -201,16 +84,18 @@ static int show_rows(const struct options *options, struct source *source, const
 
 int show_zombies(const struct options *options, struct source *source)
 {
-	if (options->check)
-		return check_zombies(options, source);
-	return show_rows(options, source, "zombies", zombie_columns, ARRAY_SIZE(zombie_columns),
-			 "no zombies");
+	return options->check ? check_zombies(options, source) :
+				show_rows(options, source, &zombies_view);
 }
 
 int show_processes(const struct options *options, struct source *source)
 {
-	return show_rows(options, source, "processes", process_columns, ARRAY_SIZE(process_columns),
-			 "no such processes");
+	return show_rows(options, source, &processes_view);
+}
+
+int show_births(const struct options *options, struct source *source)
+{
+	return show_rows(options, source, &births_view);
 }
 
 /* ---- status ---- */

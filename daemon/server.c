@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -544,11 +546,32 @@ struct request {
 	char error[256];
 };
 
+/* What the daemon itself costs: not the core's to know. */
+static json_t *view_self(void)
+{
+	unsigned long size, resident = 0;
+	struct rusage usage = { 0 };
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (file && fscanf(file, "%lu %lu", &size, &resident) != 2)
+		resident = 0;
+	if (file)
+		fclose(file);
+	getrusage(RUSAGE_SELF, &usage);
+	return json_pack("{s:I,s:I,s:I}", "pid", (json_int_t)getpid(), "cpu_ns",
+			 (json_int_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 +
+				 (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000,
+			 "resident_bytes", (json_int_t)resident * sysconf(_SC_PAGESIZE));
+}
+
 static json_t *get_status(const struct request *request)
 {
 	const struct core *core = request->server->context.core;
 
-	return view_status(core, core_now_ns(core));
+	json_t *status = view_status(core, core_now_ns(core));
+
+	json_object_set_new(status, "self", view_self());
+	return status;
 }
 
 static json_t *get_zombies(const struct request *request)
@@ -563,6 +586,13 @@ static json_t *get_processes(const struct request *request)
 	const struct core *core = request->server->context.core;
 
 	return view_processes(core, core_now_ns(core), &request->filter, &request->viewer);
+}
+
+static json_t *get_births(const struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	return view_births(core, core_now_ns(core), &request->filter, &request->viewer);
 }
 
 static json_t *get_cow(const struct request *request)
@@ -675,6 +705,7 @@ static const struct route {
 	{ "/v1/status", 0, get_status, NULL, true },
 	{ "/v1/zombies", VIEW_ZOMBIES, get_zombies, NULL, true },
 	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true },
+	{ "/v1/births", VIEW_BIRTHS, get_births, NULL, true },
 	{ "/v1/cow", VIEW_COW, get_cow, NULL, true },
 	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false },
 	{ "/v1/record", 0, NULL, stream_records, true },

@@ -294,6 +294,8 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 	life->exit_signal = (uint8_t)e->exit_signal;
 	set_fork_cost(life, e);
 	creator = life_find(core, e->creator);
+	if (creator)
+		life_count_birth(core, creator, e->hdr.time_ns);
 	begin_sharing(core, life, creator, e);
 	if (!life->exec_ns) {
 		life->uid = e->uid;

@@ -99,6 +99,8 @@ struct core_totals {
 	size_t memory_bytes;
 	uint32_t processes, zombies, flagged, leaks;
 	uint32_t dying; /* exiting, or zombies */
+	uint32_t states[LT_REAPED + 1];
+	uint64_t cow_copies, cow_reuses;
 };
 
 struct core_totals core_totals(const struct core *core);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "columns.h"
 #include "text.h"
-#include "view.h"
 
 static int set_pid(struct filter *filter, const char *value)
 {
@@ -103,13 +103,63 @@ static int set_raw_cow(struct filter *filter, const char *value)
 
 static int set_sort(struct filter *filter, const char *value)
 {
-	filter->sort = 0;
-	while (filter->sort < COW_SORT_COUNT && strcmp(cow_sort_names[filter->sort], value))
-		filter->sort++;
-	return filter->sort < COW_SORT_COUNT ? 0 : -EINVAL;
+	int column = column_find(filter->view, value);
+
+	filter->sort = (uint32_t)(column + 1);
+	return column < 0 ? -EINVAL : 0;
 }
 
-#define VIEW_ROWS (VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_COW)
+static int set_tree(struct filter *filter, const char *value)
+{
+	return set_flag(&filter->tree, value);
+}
+
+static int set_reverse(struct filter *filter, const char *value)
+{
+	return set_flag(&filter->reverse, value);
+}
+
+static int set_columns(struct filter *filter, const char *value)
+{
+	return column_set_parse(filter->view, value, &filter->columns);
+}
+
+static int set_limit(struct filter *filter, const char *value)
+{
+	return text_parse_number(value, UINT32_MAX, &filter->limit) || !filter->limit ? -EINVAL : 0;
+}
+
+static int set_offset(struct filter *filter, const char *value)
+{
+	return text_parse_number(value, UINT32_MAX, &filter->offset);
+}
+
+static int set_select(struct filter *filter, const char *value)
+{
+	uint64_t pid, start_ns;
+
+	if (text_parse_id(value, &pid, &start_ns))
+		return -EINVAL;
+	filter->select = (struct lt_id){ .pid = pid, .start_ns = start_ns };
+	return 0;
+}
+
+static int set_filter_text(struct filter *filter, const char *value)
+{
+	return set_text(filter->text, value);
+}
+
+static int set_younger(struct filter *filter, const char *value)
+{
+	return text_parse_duration(value, &filter->younger_ns) || !filter->younger_ns ? -EINVAL : 0;
+}
+
+static int set_lately(struct filter *filter, const char *value)
+{
+	return text_parse_duration(value, &filter->lately_ns);
+}
+
+#define VIEW_ROWS (VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_COW | VIEW_BIRTHS)
 #define VIEW_ANY (VIEW_ROWS | VIEW_EVENTS)
 
 const struct filter_option filter_options[] = {
@@ -121,11 +171,22 @@ const struct filter_option filter_options[] = {
 	{ "kernel", NULL, "kernel threads too", VIEW_ANY | VIEW_TREE, set_kernel },
 	{ "older", "DURATION", "only what is older (a zombie: for longer a zombie)", VIEW_ROWS,
 	  set_older },
+	{ "younger", "DURATION", "only what is younger", VIEW_ROWS, set_younger },
+	{ "text", "TEXT", "only what has this in its name, arguments, pid, unit or container",
+	  VIEW_ROWS, set_filter_text },
+	{ "lately", "DURATION", "also what ended at most so long ago",
+	  VIEW_ZOMBIES | VIEW_PROCESSES, set_lately },
 	{ "all", NULL, "also what was reaped a while ago and is still remembered", VIEW_PROCESSES,
 	  set_all },
 	{ "all", NULL, "also forks that are over and copied less than 1 MiB", VIEW_COW, set_all },
-	{ "sort", "KEY", "copied, parent, child, reuses, share, rate, shared or begin", VIEW_COW,
-	  set_sort },
+	{ "tree", NULL, "parents before their children", VIEW_PROCESSES, set_tree },
+	{ "sort", "COLUMN", "by this column", VIEW_ROWS, set_sort },
+	{ "reverse", NULL, "the other way round", VIEW_ROWS, set_reverse },
+	{ "columns", "COLUMN[,COLUMN]", "only these", VIEW_ROWS, set_columns },
+	{ "limit", "N", "at most so many rows", VIEW_ROWS, set_limit },
+	{ "offset", "N", "leave out so many rows first", VIEW_ROWS, set_offset },
+	{ "select", "ID", "with --limit: such rows that this one is among them", VIEW_ROWS,
+	  set_select },
 	{ "raw-cow", "PID", "every COW fault of this process, too", VIEW_EVENTS, set_raw_cow },
 	{ "kind", "KIND[,KIND]", "only lines of these kinds", VIEW_EVENTS, set_kind },
 	{ "count", "N", "end after N lines", VIEW_EVENTS, set_count },
@@ -142,6 +203,7 @@ int filter_set(struct filter *filter, enum view_kind view, const char *name, con
 			continue;
 		if (option->argument && !value)
 			return -EINVAL;
+		filter->view = view;
 		return option->set(filter, value);
 	}
 	return -ENOENT;
@@ -165,6 +227,47 @@ bool filter_life(const struct filter *filter, const struct life *life)
 	    (!cgroup || strncmp(cgroup->container, filter->container, strlen(filter->container))))
 		return false;
 	return true;
+}
+
+bool filter_age(const struct filter *filter, uint64_t since_ns, uint64_t now_ns)
+{
+	uint64_t age_ns = now_ns > since_ns ? now_ns - since_ns : 0;
+
+	return age_ns >= filter->older_ns && (!filter->younger_ns || age_ns < filter->younger_ns);
+}
+
+/* Words of a program with blanks between them, as they are shown. */
+static bool is_in_words(const char *words, size_t len, const char *text)
+{
+	char shown[2048];
+
+	if (len >= sizeof(shown))
+		len = sizeof(shown) - 1;
+	for (size_t i = 0; i < len; i++)
+		shown[i] = words[i] ? words[i] : ' ';
+	shown[len] = '\0';
+	return strcasestr(shown, text);
+}
+
+static bool is_in_program(const struct program *program, const char *text)
+{
+	return is_in_words(program->text, program->exe_len, text) ||
+	       is_in_words(program->text + program->exe_len, program->args_len, text);
+}
+
+bool filter_text(const struct filter *filter, const struct life *life, const struct viewer *viewer)
+{
+	const struct cgroup_info *cgroup = life->cgroup;
+	char pid[24];
+
+	if (!*filter->text)
+		return true;
+	snprintf(pid, sizeof(pid), "%llu", (unsigned long long)life->id.pid);
+	return strcasestr(life->comm, filter->text) || strstr(pid, filter->text) ||
+	       (cgroup && cgroup->unit && strcasestr(cgroup->unit, filter->text)) ||
+	       (cgroup && strcasestr(cgroup->container, filter->text)) ||
+	       (life->program && may_see_all(viewer, life->uid) &&
+		is_in_program(life->program, filter->text));
 }
 
 bool filter_fork(const struct filter *filter, const struct life *child)

@@ -60,6 +60,13 @@ struct failures {
 	struct lt_failure by[LT_FAILURES];
 };
 
+/* The children that it bore; see births_per_second(). */
+struct births {
+	uint64_t count;
+	uint64_t second;      /* of boot time, that of the latest */
+	uint32_t now, before; /* in that second, and in the one before it */
+};
+
 struct cow_sum {
 	uint64_t copies, reuses; /* pages, faults; they saturate */
 };
@@ -128,6 +135,7 @@ struct life {
 	struct leak *leak;
 	struct failures *failures; /* its own fork calls' */
 	uint64_t fork_duration_ns, vfork_wait_ns;
+	struct births *births;
 	struct cow *cow;
 	struct fork *fork;		   /* its own birth */
 	struct fork *forks;		   /* of its making, while pages are shared */
@@ -257,6 +265,10 @@ static inline bool id_is(struct lt_id a, struct lt_id b)
 {
 	return a.pid == b.pid && a.start_ns == b.start_ns;
 }
+
+void life_count_birth(struct core *core, struct life *creator, uint64_t time_ns);
+/* In the last whole second before now_ns. */
+uint32_t births_per_second(const struct life *life, uint64_t now_ns);
 
 /* cow.c */
 struct cow_sum cow_of(const struct life *life);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The table: making, finding, linking and freeing lives, within the memory cap. */
 #include "life.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,17 @@ static bool make_room(struct core *core, size_t size)
 	return true;
 }
 
+static void count_state(struct core *core, unsigned state, uint32_t by)
+{
+	core->totals.states[state] += by;
+	if (state == LT_ZOMBIE)
+		core->totals.zombies += by;
+	if (state == LT_ZOMBIE || state == LT_EXITING)
+		core->totals.dying += by;
+	if (state != LT_REAPED)
+		core->totals.processes += by;
+}
+
 struct life *life_new(struct core *core, struct lt_id id)
 {
 	struct life *life = NULL;
@@ -142,7 +154,7 @@ struct life *life_new(struct core *core, struct lt_id id)
 		life->id = id;
 		life->state = LT_RUNNING;
 		index_add(core, life);
-		core->totals.processes++;
+		count_state(core, life->state, 1);
 	} else {
 		core->totals.refused++;
 	}
@@ -262,6 +274,34 @@ void failures_add(struct failures *failures, uint32_t err)
 		slot->count++;
 }
 
+void life_count_birth(struct core *core, struct life *creator, uint64_t time_ns)
+{
+	uint64_t second = time_ns / NSEC_PER_SEC;
+	struct births *births = creator->births;
+
+	if (!births)
+		births = creator->births = core_alloc(core, sizeof(*births));
+	if (!births)
+		return;
+	births->count++;
+	if (second > births->second) {
+		births->before = second == births->second + 1 ? births->now : 0;
+		births->now = 0;
+		births->second = second;
+	}
+	births->now++;
+}
+
+uint32_t births_per_second(const struct life *life, uint64_t now_ns)
+{
+	const struct births *births = life->births;
+	uint64_t second = now_ns / NSEC_PER_SEC;
+
+	if (!births || second > births->second + 1)
+		return 0;
+	return second == births->second + 1 ? births->now : births->before;
+}
+
 static void count_child(struct life *parent, const struct life *child, uint32_t by)
 {
 	if (!parent)
@@ -300,16 +340,6 @@ void life_set_parent(struct core *core, struct life *life, struct lt_id parent_i
 	policy_join_parent(core, life);
 }
 
-static void count_state(struct core *core, unsigned state, uint32_t by)
-{
-	if (state == LT_ZOMBIE)
-		core->totals.zombies += by;
-	if (state == LT_ZOMBIE || state == LT_EXITING)
-		core->totals.dying += by;
-	if (state != LT_REAPED)
-		core->totals.processes += by;
-}
-
 void life_set_state(struct core *core, struct life *life, enum lt_state state)
 {
 	count_state(core, life->state, (uint32_t)-1);
@@ -334,6 +364,7 @@ void life_free(struct core *core, struct life *life)
 	core_release(core, life->kin, sizeof(*life->kin));
 	core_release(core, life->death, sizeof(*life->death));
 	core_release(core, life->waits, sizeof(*life->waits));
+	core_release(core, life->births, sizeof(*life->births));
 	cow_free(core, life);
 	core_release(core, life->leak, sizeof(*life->leak));
 	core_release(core, life->failures, sizeof(*life->failures));

@@ -101,6 +101,15 @@ int text_parse_number(const char *text, uint64_t max, uint64_t *number)
 	return end && !*end ? 0 : -EINVAL;
 }
 
+int text_parse_id(const char *text, uint64_t *pid, uint64_t *start_ns)
+{
+	const char *end = parse_digits(text, INT32_MAX, pid);
+
+	if (!end || *end != '-' || !*pid)
+		return -EINVAL;
+	return text_parse_number(end + 1, UINT64_MAX, start_ns);
+}
+
 void text_format_duration(uint64_t ns, char *buf, size_t size)
 {
 	size_t used = 0;

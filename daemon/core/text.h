@@ -27,6 +27,9 @@ int text_parse_size(const char *text, uint64_t *bytes);
 /* A whole decimal number up to max. Returns 0 or -EINVAL. */
 int text_parse_number(const char *text, uint64_t max, uint64_t *number);
 
+/* "PID-START". Returns 0 or -EINVAL. */
+int text_parse_id(const char *text, uint64_t *pid, uint64_t *start_ns);
+
 /* As text_parse_duration reads it; exact. Needs 64 bytes. */
 void text_format_duration(uint64_t ns, char *buf, size_t size);
 /* For people: "850ms", "12s", "3m12s", "5h02m", "9d04h". */

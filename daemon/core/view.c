@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "life.h"
+#include "rows.h"
 #include "text.h"
 #include "why.h"
 
@@ -244,15 +244,23 @@ static json_t *view_reap_source(const struct life *life)
 	return json_string(names[life->reap_source]);
 }
 
+static const char *const state_names[] = {
+	[LT_RUNNING] = "running", [LT_STOPPED] = "stopped", [LT_DEAD_LEADER] = "dead-leader",
+	[LT_EXITING] = "exiting", [LT_ZOMBIE] = "zombie",   [LT_REAPED] = "reaped",
+};
+
 static json_t *view_state(const struct life *life)
 {
-	static const char *const names[] = {
-		[LT_RUNNING] = "running",	  [LT_STOPPED] = "stopped",
-		[LT_DEAD_LEADER] = "dead-leader", [LT_EXITING] = "exiting",
-		[LT_ZOMBIE] = "zombie",		  [LT_REAPED] = "reaped",
-	};
+	return json_string(state_names[life->state]);
+}
 
-	return json_string(names[life->state]);
+static json_t *view_states(const struct core_totals *totals)
+{
+	json_t *object = json_object();
+
+	for (int state = LT_RUNNING; state < LT_REAPED; state++)
+		set(object, state_names[state], integer(totals->states[state]));
+	return object;
 }
 
 static struct lt_id reaper_of(const struct life *life)
@@ -332,7 +340,7 @@ static void set_place(json_t *object, const struct cgroup_info *cgroup)
 static void set_program(json_t *object, const struct life *life, const struct viewer *viewer)
 {
 	const struct program *program = life->program;
-	bool may_see = viewer->all || viewer->uid == life->uid;
+	bool may_see = may_see_all(viewer, life->uid);
 
 	set(object, "exe",
 	    program && program->exe_len ? text_json(program->text, program->exe_len) : NULL);
@@ -429,97 +437,132 @@ static json_t *view_zombie(const struct core *core, const struct life *life, uin
 
 /* ---- documents ---- */
 
-struct rows {
-	const struct life **lives;
-	size_t count, room;
-};
+typedef json_t *(*view_row_fn)(const struct rows *rows, const struct row *row);
 
-static void rows_add(struct rows *rows, const struct life *life)
+/* What is left of the rows, as a document. Frees them. */
+static json_t *view_rows(struct rows *rows, enum column otherwise, const char *name, view_row_fn fn)
 {
-	size_t room = rows->room ? rows->room * 2 : 64;
-	const struct life **bigger;
+	json_t *document = json_object(), *array = json_array();
 
-	if (rows->count == rows->room) {
-		bigger = realloc(rows->lives, room * sizeof(const struct life *));
-		if (!bigger)
-			return;
-		rows->lives = bigger;
-		rows->room = room;
-	}
-	rows->lives[rows->count++] = life;
+	rows_cut(rows, otherwise);
+	for (size_t i = rows->begin; i < rows->end; i++)
+		json_array_append_new(array, rows_narrow(rows, fn(rows, &rows->all[i])));
+	set(document, "time_ns", integer(rows->now_ns));
+	rows_tell(rows, document);
+	set(document, name, array);
+	rows_free(rows);
+	return document;
 }
 
-static int by_begin(const void *a, const void *b)
-{
-	const struct life *x = *(const struct life *const *)a;
-	const struct life *y = *(const struct life *const *)b;
+#define LATELY_LASTED_NS (NSEC_PER_SEC / 2) /* shorter ones nobody has looked at */
 
-	if (x->zombie_ns != y->zombie_ns)
-		return x->zombie_ns < y->zombie_ns ? -1 : 1;
-	return life_order(a, b);
+static bool wants_life(const struct rows *rows, const struct life *life, uint64_t since_ns)
+{
+	return filter_life(rows->filter, life) && filter_age(rows->filter, since_ns, rows->now_ns);
+}
+
+/* It ended lately, having been there since then. */
+static bool ended_lately(const struct rows *rows, const struct life *life, uint64_t since_ns)
+{
+	return since_ns && since(rows->now_ns, life->reaped_ns) <= rows->filter->lately_ns &&
+	       since(life->reaped_ns, since_ns) >= LATELY_LASTED_NS;
+}
+
+/* The latest of the reaped come first, and those before them matter no more. */
+static const struct life *reaped_before(const struct rows *rows, const struct life *life)
+{
+	const struct life *first = rows->core->queues[QUEUE_REAPED];
+	const struct life *before = !life ? first : life;
+
+	if (!first || life == first || !rows->filter->lately_ns)
+		return NULL;
+	before = before->prev; /* the first one's is the last */
+	return since(rows->now_ns, before->reaped_ns) <= rows->filter->lately_ns ? before : NULL;
+}
+
+static json_t *zombie_row(const struct rows *rows, const struct row *row)
+{
+	return view_zombie(rows->core, row->life, rows->now_ns, rows->viewer);
 }
 
 json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		     const struct viewer *viewer)
 {
 	static const enum queue queues[] = { QUEUE_YOUNG, QUEUE_FLAGGED, QUEUE_AGED };
-	json_t *document = json_object(), *array = json_array();
-	struct rows rows = { 0 };
-	const struct life *life;
+	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
+	const struct life *life = NULL;
 
+	while ((life = reaped_before(&rows, life)))
+		if (ended_lately(&rows, life, life->zombie_ns) &&
+		    wants_life(&rows, life, life->zombie_ns))
+			rows_add(&rows, life);
 	for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
 		DL_FOREACH(core->queues[queues[i]], life)
-			if (filter_life(filter, life) &&
-			    since(now_ns, life->zombie_ns) >= filter->older_ns)
+			if (wants_life(&rows, life, life->zombie_ns))
 				rows_add(&rows, life);
-	if (rows.count)
-		qsort(rows.lives, rows.count, sizeof(rows.lives[0]), by_begin);
-	for (size_t i = 0; rows.lives && i < rows.count; i++)
-		json_array_append_new(array, view_zombie(core, rows.lives[i], now_ns, viewer));
-	free(rows.lives);
-	set(document, "time_ns", integer(now_ns));
-	set(document, "zombies", array);
-	return document;
+	return view_rows(&rows, COLUMN_ZOMBIE_FOR, "zombies", zombie_row);
+}
+
+static json_t *process_row(const struct rows *rows, const struct row *row)
+{
+	json_t *object = view_life(rows->core, row->life, rows->viewer);
+
+	if (rows->filter->tree) { /* how deep, and which lines go on past it */
+		set(object, "depth", integer(row->depth));
+		set(object, "more_below", integer(row->more_below));
+	}
+	return object;
+}
+
+static bool wants_process(const struct rows *rows, const struct life *life)
+{
+	return (life->state != LT_REAPED || rows->filter->all ||
+		(rows->filter->lately_ns && ended_lately(rows, life, life->id.start_ns))) &&
+	       wants_life(rows, life, life->id.start_ns);
 }
 
 json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		       const struct viewer *viewer)
 {
-	json_t *document = json_object(), *array = json_array();
-	struct rows rows = { 0 };
+	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
+	const struct life *life;
+
+	if (filter->tree) {
+		rows_add_tree(&rows, wants_process);
+	} else {
+		EACH_LIFE(core, life)
+			if (wants_process(&rows, life))
+				rows_add(&rows, life);
+	}
+	return view_rows(&rows, COLUMN_AGE, "processes", process_row);
+}
+
+/* ---- who forks most ---- */
+
+static json_t *birth_row(const struct rows *rows, const struct row *row)
+{
+	json_t *object = view_life(rows->core, row->life, rows->viewer);
+
+	set(object, "births", integer(row->life->births->count));
+	set(object, "births_per_s", integer(births_per_second(row->life, rows->now_ns)));
+	return object;
+}
+
+json_t *view_births(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		    const struct viewer *viewer)
+{
+	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
 	const struct life *life;
 
 	EACH_LIFE(core, life)
-		if ((life->state != LT_REAPED || filter->all) && filter_life(filter, life) &&
-		    since(now_ns, life->id.start_ns) >= filter->older_ns)
+		if (life->births && wants_life(&rows, life, life->id.start_ns))
 			rows_add(&rows, life);
-	if (rows.count)
-		qsort(rows.lives, rows.count, sizeof(rows.lives[0]), life_order);
-	for (size_t i = 0; rows.lives && i < rows.count; i++)
-		json_array_append_new(array, view_life(core, rows.lives[i], viewer));
-	free(rows.lives);
-	set(document, "time_ns", integer(now_ns));
-	set(document, "processes", array);
-	return document;
+	return view_rows(&rows, COLUMN_PER_SECOND, "births", birth_row);
 }
 
 /* ---- forks, and what was copied since ---- */
 
-const char *const cow_sort_names[COW_SORT_COUNT] = {
-#define X(NAME, name) [COW_SORT_##NAME] = name,
-	COW_SORTS(X)
-#undef X
-};
-
-struct fork_row {
-	const struct fork *fork;
-	struct cow_sum child;
-	uint64_t copied; /* pages, by both */
-	double share;	 /* of the pages that were shared; -1: not known */
-	double rate;	 /* copies a second */
-};
-
-static struct fork_row fork_row(const struct fork *fork, uint64_t now_ns)
+struct fork_row fork_row(const struct fork *fork, uint64_t now_ns)
 {
 	uint64_t end_ns = fork->ended_ns ? fork->ended_ns : now_ns;
 	uint64_t lasted_ns = since(end_ns, fork->child->forked_ns);
@@ -532,44 +575,6 @@ static struct fork_row fork_row(const struct fork *fork, uint64_t now_ns)
 					     -1;
 	row.rate = lasted_ns ? (double)row.copied * NSEC_PER_SEC / (double)lasted_ns : 0;
 	return row;
-}
-
-static double sort_value(const struct fork_row *row, enum cow_sort sort)
-{
-	switch (sort) {
-	case COW_SORT_PARENT:
-		return (double)row->fork->by_creator.copies;
-	case COW_SORT_CHILD:
-		return (double)row->child.copies;
-	case COW_SORT_REUSES:
-		return (double)row->child.reuses + (double)row->fork->by_creator.reuses;
-	case COW_SORT_SHARE:
-		return row->share;
-	case COW_SORT_RATE:
-		return row->rate;
-	case COW_SORT_SHARED:
-		return (double)row->fork->child->rss_pages;
-	case COW_SORT_BEGIN:
-		return (double)row->fork->child->forked_ns;
-	default:
-		return (double)row->copied;
-	}
-}
-
-struct sorted_row {
-	double value;
-	struct fork_row row;
-};
-
-/* Descending; of equals the later one first. */
-static int by_value(const void *a, const void *b)
-{
-	const struct sorted_row *x = a, *y = b;
-	const struct life *p = x->row.fork->child, *q = y->row.fork->child;
-
-	if (x->value != y->value)
-		return x->value < y->value ? 1 : -1;
-	return life_order(&q, &p);
 }
 
 static json_t *real(double value, double unit)
@@ -619,37 +624,30 @@ static bool wants_fork(const struct core *core, const struct filter *filter,
 {
 	const struct fork *fork = life->fork;
 
-	if (!fork || since(now_ns, life->forked_ns) < filter->older_ns ||
-	    !filter_fork(filter, life))
+	if (!fork || !filter_age(filter, life->forked_ns, now_ns) || !filter_fork(filter, life))
 		return false;
 	return !fork->ended_ns || filter->all || filter->has_pid || fork_is_big(core, fork);
+}
+
+static json_t *cow_row(const struct rows *rows, const struct row *row)
+{
+	struct fork_row fork = fork_row(row->life->fork, rows->now_ns);
+
+	return view_fork(rows->core, &fork, rows->viewer);
 }
 
 json_t *view_cow(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		 const struct viewer *viewer)
 {
-	json_t *document = json_object(), *array = json_array();
-	struct sorted_row *sorted;
-	struct rows rows = { 0 };
+	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
 	const struct life *life;
+	json_t *document;
 
 	EACH_LIFE(core, life)
 		if (wants_fork(core, filter, life, now_ns))
 			rows_add(&rows, life);
-	sorted = calloc(rows.count + 1, sizeof(*sorted));
-	for (size_t i = 0; sorted && rows.lives && i < rows.count; i++) {
-		sorted[i].row = fork_row(rows.lives[i]->fork, now_ns);
-		sorted[i].value = sort_value(&sorted[i].row, filter->sort);
-	}
-	if (sorted)
-		qsort(sorted, rows.count, sizeof(*sorted), by_value);
-	for (size_t i = 0; sorted && i < rows.count; i++)
-		json_array_append_new(array, view_fork(core, &sorted[i].row, viewer));
-	free(sorted);
-	free(rows.lives);
-	set(document, "time_ns", integer(now_ns));
+	document = view_rows(&rows, COLUMN_COPIED, "forks", cow_row);
 	set(document, "observed", json_boolean(cow_is_observed(core)));
-	set(document, "forks", array);
 	return document;
 }
 
@@ -676,6 +674,7 @@ static json_t *view_hooks(const struct core *core)
 json_t *view_status(const struct core *core, uint64_t now_ns)
 {
 	struct core_totals totals = core_totals(core);
+	struct cow_sum cow = { totals.cow_copies, totals.cow_reuses };
 	json_t *object = json_object();
 
 	set(object, "version", json_string(LIFETRACE_VERSION));
@@ -694,9 +693,11 @@ json_t *view_status(const struct core *core, uint64_t now_ns)
 	set(object, "exits", integer(totals.exits));
 	set(object, "reaps", integer(totals.reaps));
 	set(object, "processes", integer(totals.processes));
+	set(object, "states", view_states(&totals));
 	set(object, "zombies", integer(totals.zombies));
 	set(object, "flagged", integer(totals.flagged));
 	set(object, "leaks", integer(totals.leaks));
+	set(object, "cow", cow_is_observed(core) ? view_cow_sum(core, cow) : NULL);
 	set(object, "memory_bytes", integer(totals.memory_bytes));
 	set(object, "ring_bytes", integer(core->start.ring_bytes));
 	set(object, "hooks", view_hooks(core));

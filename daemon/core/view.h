@@ -28,8 +28,16 @@ struct filter {
 	uint64_t count;	  /* tail: end after so many; 0: never */
 	uint32_t kinds;	  /* 1 << enum change_kind; 0: all */
 	uint64_t raw_cow; /* tail: every COW fault of this process, too; 0: of none */
-	uint32_t sort;	  /* enum cow_sort */
-	bool has_pid, has_uid, kernel, all;
+	uint32_t view;	  /* enum view_kind; whose parameters were set */
+	uint32_t sort;	  /* enum column + 1; 0: the view's own order */
+	uint64_t columns; /* 1 << enum column: of a row, only what these are made of; 0: all */
+	uint64_t limit;	  /* rows; 0: all of them */
+	uint64_t offset;
+	struct lt_id select; /* is to be among the rows; pid 0: none */
+	uint64_t younger_ns; /* 0: of any age */
+	uint64_t lately_ns;  /* also what ended at most so long ago */
+	bool has_pid, has_uid, kernel, all, reverse, tree;
+	char text[FILTER_TEXT_SIZE];
 	char comm[FILTER_TEXT_SIZE];
 	char unit[FILTER_TEXT_SIZE];
 	char container[FILTER_TEXT_SIZE];
@@ -41,33 +49,9 @@ enum view_kind {
 	VIEW_PROCESSES = 2,
 	VIEW_EVENTS = 4,
 	VIEW_COW = 8,
-	VIEW_TREE = 16
+	VIEW_TREE = 16,
+	VIEW_BIRTHS = 32
 };
-
-/*
- * X(NAME, name): what the rows of forks can be sorted by, descending. The
- * default is the first.
- */
-// clang-format off
-#define COW_SORTS(X)              \
-	X(COPIED, "copied")       \
-	X(PARENT, "parent")       \
-	X(CHILD, "child")         \
-	X(REUSES, "reuses")       \
-	X(SHARE, "share")         \
-	X(RATE, "rate")           \
-	X(SHARED, "shared")       \
-	X(BEGIN, "begin")
-// clang-format on
-
-enum cow_sort {
-#define X(NAME, name) COW_SORT_##NAME,
-	COW_SORTS(X)
-#undef X
-		COW_SORT_COUNT
-};
-
-extern const char *const cow_sort_names[COW_SORT_COUNT];
 
 /* One filter: its name is the query parameter and the long option. */
 struct filter_option {
@@ -87,6 +71,10 @@ extern const size_t filter_option_count;
  */
 int filter_set(struct filter *filter, enum view_kind view, const char *name, const char *value);
 bool filter_life(const struct filter *filter, const struct life *life);
+/* Whether its text is in what this viewer sees of the life. */
+bool filter_text(const struct filter *filter, const struct life *life, const struct viewer *viewer);
+/* Whether a row that is there since then is of the age asked for. */
+bool filter_age(const struct filter *filter, uint64_t since_ns, uint64_t now_ns);
 /* A fork is wanted if its child is, or, by pid, its creator. */
 bool filter_fork(const struct filter *filter, const struct life *child);
 bool filter_change(const struct filter *filter, const struct change *change);
@@ -98,10 +86,18 @@ json_t *view_processes(const struct core *core, uint64_t now_ns, const struct fi
 /* The forks that copied an address space, and the copies since. */
 json_t *view_cow(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		 const struct viewer *viewer);
+/* Who forks most: the creators, with their births of the last whole second and in all. */
+json_t *view_births(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		    const struct viewer *viewer);
 json_t *view_status(const struct core *core, uint64_t now_ns);
 /* One line of `tail`. */
 json_t *view_change(const struct core *core, const struct change *change,
 		    const struct viewer *viewer);
+
+static inline bool may_see_all(const struct viewer *viewer, uint32_t uid)
+{
+	return viewer->all || viewer->uid == uid;
+}
 
 /* A document's or line's text, newline included; malloced. The one way JSON is printed. */
 char *view_text(const json_t *json, size_t *len);

@@ -313,7 +313,7 @@ Test(cow, sorts)
 	cr_expect_eq(first_by(bench, "rate"), SECOND);
 	cr_expect_eq(first_by(bench, "begin"), SECOND);
 	cr_expect_eq(filter_set(&filter, VIEW_COW, "sort", "colour"), -EINVAL);
-	cr_expect_eq(filter_set(&filter, VIEW_PROCESSES, "sort", "rate"), -ENOENT);
+	cr_expect_eq(filter_set(&filter, VIEW_PROCESSES, "sort", "rate"), -EINVAL);
 	bench_free(bench);
 }
 
