@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "kernel.h"
 #include "listen.h"
 #include "log.h"
+#include "notify.h"
 #include "proc.h"
 #include "server.h"
 
@@ -55,7 +55,9 @@ struct daemon {
 	struct handlers *handlers; /* NULL: off */
 	int handlers_err;	   /* why, where they are wanted */
 	struct server *server;
+	struct notify *notify;
 	int listen_fd;
+	bool passed; /* the socket is the service manager's */
 	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *calm, *lifeline;
 	bool batching;	  /* records gather until the batch timer */
 	bool pass_wanted; /* records were lost since the pass under way began */
@@ -696,8 +698,10 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	(void)source;
 	(void)info;
+	notify_reloading();
 	if (daemon_settings(&fresh, &invocation, daemon->command_line)) {
 		log_warn("the settings stay as they were");
+		notify_ready(daemon->notify);
 		return 0;
 	}
 	stays = settings_reload(daemon->settings, &fresh);
@@ -707,6 +711,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	watch_calls(daemon, calls_wanted(daemon)); /* also names the reason anew */
 	plan_due(daemon);
 	log_info("settings reloaded");
+	notify_ready(daemon->notify);
 	return 0;
 }
 
@@ -781,9 +786,9 @@ static int add_sources(struct daemon *daemon, const struct invocation *invocatio
 	return err;
 }
 
-static int open_socket(struct daemon *daemon)
+/* Returns the descriptor or -errno; what is wrong is told. */
+static int own_socket(const char *path)
 {
-	const char *path = daemon->settings->socket;
 	pid_t holder;
 	int fd = listen_on(path, &holder);
 
@@ -793,6 +798,18 @@ static int open_socket(struct daemon *daemon)
 		log_error("%s is in the way: it is no socket", path);
 	else if (fd < 0)
 		log_error("cannot listen on %s: %s", path, strerror(-fd));
+	return fd;
+}
+
+static int open_socket(struct daemon *daemon)
+{
+	int fd = listen_passed();
+
+	daemon->passed = fd != -ENOENT;
+	if (!daemon->passed)
+		fd = own_socket(daemon->settings->socket);
+	else if (fd < 0)
+		log_error("what the service manager passes is no unix socket that listens");
 	daemon->listen_fd = fd < 0 ? -1 : fd;
 	return fd < 0 ? fd : 0;
 }
@@ -850,6 +867,14 @@ static int open_server(struct daemon *daemon)
 	return err;
 }
 
+static struct notify_news news(void *user)
+{
+	const struct daemon *daemon = user;
+	struct core_totals totals = core_totals(daemon->core);
+
+	return (struct notify_news){ .processes = totals.processes, .flagged = totals.flagged };
+}
+
 /* Events gather in the ring from before the first pass: nothing falls between. */
 static void seed(struct daemon *daemon)
 {
@@ -881,6 +906,8 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 	err = add_signals(daemon);
 	if (err >= 0)
 		err = add_sources(daemon, invocation);
+	if (err >= 0)
+		err = notify_new(&daemon->notify, daemon->event, news, daemon);
 	if (err < 0) {
 		log_error("cannot set up the event loop: %s", strerror(-err));
 		return err;
@@ -897,6 +924,7 @@ static void daemon_close(struct daemon *daemon, bool is_private)
 				       daemon->sweep, daemon->calm, daemon->lifeline };
 
 	server_free(daemon->server);
+	notify_free(daemon->notify);
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
 		sd_event_source_unref(sources[i]);
 	handlers_close(daemon->handlers);
@@ -904,7 +932,7 @@ static void daemon_close(struct daemon *daemon, bool is_private)
 	core_free(daemon->core);
 	sd_event_unref(daemon->event);
 	if (daemon->listen_fd >= 0) {
-		if (listens_on(daemon->settings->socket))
+		if (!daemon->passed && listens_on(daemon->settings->socket))
 			unlink(daemon->settings->socket);
 		close(daemon->listen_fd);
 	}
@@ -914,9 +942,9 @@ static void daemon_close(struct daemon *daemon, bool is_private)
 	}
 }
 
-static void tell_ready(const struct invocation *invocation)
+static void tell_ready(struct daemon *daemon, const struct invocation *invocation)
 {
-	sd_notify(0, "READY=1");
+	notify_ready(daemon->notify);
 	if (invocation->lifeline >= 0 && write(invocation->lifeline, "ready\n", 6) < 0)
 		log_warn("whoever started this daemon does not listen");
 }
@@ -930,8 +958,9 @@ int daemon_run(struct settings *settings, const struct invocation *invocation,
 	int status = 1;
 
 	if (!daemon_open(&daemon, invocation)) {
-		tell_ready(invocation);
+		tell_ready(&daemon, invocation);
 		status = sd_event_loop(daemon.event) < 0;
+		notify_stopping();
 	}
 	daemon_close(&daemon, invocation->lifeline >= 0);
 	return status;

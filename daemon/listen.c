@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #define BACKLOG 128
@@ -129,4 +130,16 @@ int listen_on(const char *path, pid_t *holder)
 		err = bind_and_listen(&address);
 	close(lock);
 	return err;
+}
+
+int listen_passed(void)
+{
+	int count = sd_listen_fds(true);
+
+	if (count <= 0)
+		return count ? count : -ENOENT;
+	for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; fd++)
+		if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, true) > 0)
+			return fcntl(fd, F_SETFL, O_NONBLOCK) ? -errno : fd;
+	return -EINVAL;
 }

@@ -13,6 +13,13 @@
  */
 int listen_on(const char *path, pid_t *holder);
 
+/*
+ * The socket that the service manager passes (sd_listen_fds(3)); its path is
+ * not this process's to remove. Returns the descriptor, -ENOENT if it passes
+ * none, -EINVAL if what it passes is no unix socket that listens.
+ */
+int listen_passed(void);
+
 /* Whether the socket at this path is still this process's own. */
 bool listens_on(const char *path);
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "settings.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <ini.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -302,7 +305,7 @@ static int take_line(void *user, const char *section, const char *name, const ch
 	return !settings_set(loading->settings, name, value, loading->error);
 }
 
-int settings_load(struct settings *settings, const char *path, char error[SETTINGS_ERROR_SIZE])
+static int load_file(struct settings *settings, const char *path, char error[SETTINGS_ERROR_SIZE])
 {
 	struct loading loading = { .settings = settings, .error = error };
 	char words[SETTINGS_ERROR_SIZE];
@@ -330,6 +333,51 @@ int settings_load(struct settings *settings, const char *path, char error[SETTIN
 	else
 		snprintf(error, SETTINGS_ERROR_SIZE, "%.200s: %.256s", path, words);
 	return -EINVAL;
+}
+
+/* ---- drop-ins ---- */
+
+static int is_drop_in(const struct dirent *entry)
+{
+	return !fnmatch("*.conf", entry->d_name, FNM_PERIOD);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* conf.d beside the file; whoever has none needs none. */
+static int load_drop_ins(struct settings *settings, const char *path,
+			 char error[SETTINGS_ERROR_SIZE])
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX], file[PATH_MAX + NAME_MAX + 2];
+	struct dirent **entries;
+	int count, err = 0;
+
+	snprintf(dir, sizeof(dir), "%.*sconf.d", slash ? (int)(slash + 1 - path) : 0, path);
+	count = scandir(dir, &entries, is_drop_in, by_name);
+	if (count < 0 && errno != ENOENT && errno != ENOTDIR) {
+		snprintf(error, SETTINGS_ERROR_SIZE, "%.256s: %s", dir, strerror(errno));
+		return -EINVAL;
+	}
+	for (int i = 0; i < count; i++) {
+		snprintf(file, sizeof(file), "%s/%s", dir, entries[i]->d_name);
+		if (!err)
+			err = load_file(settings, file, error);
+		free(entries[i]);
+	}
+	if (count >= 0)
+		free(entries);
+	return err;
+}
+
+int settings_load(struct settings *settings, const char *path, char error[SETTINGS_ERROR_SIZE])
+{
+	int err = load_file(settings, path, error);
+
+	return err ? err : load_drop_ins(settings, path, error);
 }
 
 /* ---- the command line ---- */
@@ -497,13 +545,14 @@ void settings_help(FILE *out)
 	char names[SETTINGS][32], left[64];
 
 	build_options(options, names);
-	fprintf(out, "Usage: lifetraced [--config FILE] [OPTION …]\n\n"
-		     "Follows every process's life and flags zombies that nobody reaps.\n"
-		     "Runs in the foreground; `lifetrace` asks it.\n\n"
-		     "  --config FILE               read settings from an INI file\n"
-		     "  --print-config              print the settings in force and exit\n"
-		     "  --help, --version\n\n"
-		     "Settings (in the file: name = value, underscores for dashes):\n");
+	fprintf(out,
+		"Usage: lifetraced [--config FILE] [OPTION …]\n\n"
+		"Follows every process's life and flags zombies that nobody reaps.\n"
+		"Runs in the foreground; `lifetrace` asks it.\n\n"
+		"  --config FILE               read settings from an INI file, and from conf.d/*.conf beside it\n"
+		"  --print-config              print the settings in force and exit\n"
+		"  --help, --version\n\n"
+		"Settings (in the file: name = value, underscores for dashes):\n");
 	for (size_t i = 0; i < SETTINGS; i++) {
 		snprintf(left, sizeof(left), "--%s %s", names[i], argument[table[i].type]);
 		fprintf(out, "  %-27s %s%s%s%s%s\n", left, table[i].help,

@@ -64,7 +64,11 @@ void settings_defaults(struct settings *settings);
 int settings_set(struct settings *settings, const char *name, const char *value,
 		 char error[SETTINGS_ERROR_SIZE]);
 
-/* Reads an INI file over settings. Errors name file and line. Returns 0 or -EINVAL, -errno. */
+/*
+ * Reads an INI file over settings, and then those of conf.d beside it that are
+ * named *.conf, in the order of their names: the last one wins. Errors name
+ * file and line. Returns 0 or -EINVAL; settings may have changed then.
+ */
 int settings_load(struct settings *settings, const char *path, char error[SETTINGS_ERROR_SIZE]);
 
 /* Reads the command line over settings. Returns 0 or -EINVAL. */

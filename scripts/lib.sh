@@ -38,6 +38,9 @@ stress-ng         cmd:stress-ng
 strace            cmd:strace
 jq                cmd:jq
 curl              cmd:curl
+dpkg-dev          cmd:dpkg-shlibdeps
+mmdebstrap        cmd:mmdebstrap
+systemd-container cmd:systemd-nspawn
 '
 VM_NEEDS='
 qemu-system-x86   cmd:qemu-system-x86_64
