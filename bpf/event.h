@@ -75,10 +75,12 @@
 	X(50, TOTALS, totals, lt_totals)      /* what another table had counted */  \
 	X(51, WAITS, waits, lt_wait)          /* the counters, as somebody looked */ \
 	X(52, ABSENT, absent, lt_free)        /* looked for, and its pid was free */ \
-	X(53, COWS, cows, lt_cow)             /* the counters, as somebody looked */
+	X(53, COWS, cows, lt_cow)             /* the counters, as somebody looked */ \
+	X(64, TALLIES, tallies, lt_tallies)   /* more of what another table had counted */ \
+	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */
 // clang-format on
 
-#define LT_KIND_MAX 54
+#define LT_KIND_MAX 66
 #define LT_KERNEL_KINDS 32 /* kinds below this are counted by the kernel side */
 
 enum lt_kind {
@@ -537,6 +539,39 @@ struct lt_totals {
 	struct lt_failure fork_failures[LT_FAILURES];
 };
 
+/* Durations by size; what each bucket holds is in daemon/core/metrics.c. The last has no bound. */
+#define LT_BUCKETS 12
+
+struct lt_histogram {
+	__u64 count[LT_BUCKETS];
+	__u64 sum_ns;
+};
+
+enum lt_end { LT_END_UNKNOWN, LT_END_EXITED, LT_END_KILLED, LT_END_DUMPED, LT_ENDS };
+enum lt_reap { LT_REAP_WAITED, LT_REAP_AUTO, LT_REAP_INFERRED, LT_REAPS };
+#define LT_SIGNALS 65 /* 0: none; up to _NSIG */
+
+struct lt_tallies {
+	struct lt_hdr hdr;
+	__u64 ends[LT_ENDS][LT_SIGNALS];
+	__u64 reaps[LT_REAPS];
+	__u64 cow_copies, cow_reuses;
+	struct lt_histogram reap_latency;  /* of zombies, from their begin */
+	struct lt_histogram fork_duration; /* of those that were observed */
+};
+
+struct lt_health {
+	struct lt_hdr hdr;
+	__u64 start_realtime_ns;
+	__u64 cpu_ns; /* user and system */
+	__u64 rss_bytes, virtual_bytes;
+	__u64 open_fds, max_fds;
+	__u64 ring_highest_bytes;
+	struct lt_histogram event_delay; /* from a record's time until it is folded */
+	__u32 syscall_hooks;		 /* those that tax every system call are on */
+	__u32 reserved;
+};
+
 /*
  * Maps that are bounded: where more is wanted, what was used longest ago goes.
  * What was put in, less what was taken out and what is still there, is what
@@ -611,6 +646,11 @@ LT_ASSERT(sizeof(struct lt_pass) == 32);
 LT_ASSERT(LT_OFFSET(lt_proc, text) == 40);
 LT_ASSERT(sizeof(struct lt_counts) == 272);
 LT_ASSERT(sizeof(struct lt_totals) == 392);
+LT_ASSERT(sizeof(struct lt_histogram) == 104);
+LT_ASSERT(LT_OFFSET(lt_tallies, reap_latency) == 2136);
+LT_ASSERT(sizeof(struct lt_tallies) == 2344);
+LT_ASSERT(LT_OFFSET(lt_health, event_delay) == 72);
+LT_ASSERT(sizeof(struct lt_health) == 184);
 #undef LT_OFFSET
 
 #endif

@@ -16,6 +16,7 @@
 #include "core/core.h"
 #include "core/text.h"
 #include "handlers.h"
+#include "health.h"
 #include "kernel.h"
 #include "listen.h"
 #include "log.h"
@@ -56,7 +57,8 @@ struct daemon {
 	int handlers_err;	   /* why, where they are wanted */
 	struct server *server;
 	struct notify *notify;
-	int listen_fd;
+	struct health health;
+	int listen_fd, metrics_fd;
 	bool passed; /* the socket is the service manager's */
 	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *calm, *lifeline;
 	bool batching;	  /* records gather until the batch timer */
@@ -105,8 +107,10 @@ static void fold_from_ring(void *user, const void *record, size_t len)
 	struct daemon *daemon = user;
 	const struct lt_hdr *hdr = record;
 
-	if (len >= sizeof(*hdr))
+	if (len >= sizeof(*hdr)) {
 		daemon->newest_ns = hdr->time_ns;
+		health_note_event(&daemon->health, hdr->time_ns);
+	}
 	if (daemon->handlers && len == sizeof(struct lt_new_files) && hdr->kind == LT_NEW_FILES)
 		handlers_note(daemon->handlers, record);
 	fold(daemon, record, len);
@@ -216,6 +220,17 @@ static void fold_counts(struct daemon *daemon)
 	counts.hdr.time_ns = boot_ns();
 	kernel_counts(daemon->kernel, counts.count, lost);
 	fold(daemon, &counts, sizeof(counts));
+}
+
+static void fold_health(struct daemon *daemon)
+{
+	struct lt_health health = { .hdr = { .size = sizeof(health), .kind = LT_HEALTH } };
+
+	health_read(&daemon->health, &health);
+	health.ring_highest_bytes = kernel_ring_highest(daemon->kernel);
+	health.syscall_hooks = daemon->watching_calls && kernel_calls_tax(daemon->kernel);
+	health.hdr.time_ns = boot_ns();
+	fold(daemon, &health, sizeof(health));
 }
 
 /* ---- what only /proc knows ---- */
@@ -474,7 +489,10 @@ static void look_for_losses(struct daemon *daemon)
  */
 static size_t drain(struct daemon *daemon, size_t budget)
 {
-	size_t count = kernel_drain(daemon->kernel, fold_from_ring, daemon, budget);
+	size_t count;
+
+	health_begin(&daemon->health);
+	count = kernel_drain(daemon->kernel, fold_from_ring, daemon, budget);
 
 	look_for_new_libraries(daemon);
 	look_for_losses(daemon);
@@ -659,6 +677,18 @@ static void refresh(void *user)
 	plan_due(daemon);
 }
 
+/* Counts alone: nothing is asked of /proc for each process. */
+static void refresh_counts(void *user)
+{
+	struct daemon *daemon = user;
+
+	drain(daemon, REFRESH_BUDGET);
+	fold_counts(daemon);
+	kernel_cows(daemon->kernel, fold_news, daemon);
+	fold_health(daemon);
+	plan_due(daemon);
+}
+
 static int look_at_cow(void *user, uint32_t pid)
 {
 	struct daemon *daemon = user;
@@ -814,6 +844,22 @@ static int open_socket(struct daemon *daemon)
 	return fd < 0 ? fd : 0;
 }
 
+static int open_metrics_socket(struct daemon *daemon)
+{
+	const char *where = daemon->settings->metrics_listen;
+	int fd = *where ? listen_on_tcp(where) : -1;
+
+	daemon->metrics_fd = fd < 0 ? -1 : fd;
+	if (!*where || fd >= 0)
+		return 0;
+	if (fd == -EINVAL)
+		log_error("metrics_listen: '%s' is neither a port nor an address and a port",
+			  where);
+	else
+		log_error("metrics_listen: cannot listen on %s: %s", where, strerror(-fd));
+	return fd;
+}
+
 static int open_kernel(struct daemon *daemon)
 {
 	struct kernel_options options = { .ring_bytes = daemon->settings->ring_bytes,
@@ -856,11 +902,12 @@ static int open_server(struct daemon *daemon)
 {
 	struct server_context context = { .core = daemon->core,
 					  .refresh = refresh,
+					  .refresh_counts = refresh_counts,
 					  .look_at_cow = look_at_cow,
 					  .wishes_changed = on_wishes,
 					  .user = daemon };
-	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->settings,
-			     &context);
+	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->metrics_fd,
+			     daemon->settings, &context);
 
 	if (err)
 		log_error("cannot serve clients: %s", strerror(-err));
@@ -899,6 +946,8 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 	}
 	err = open_socket(daemon);
 	if (!err)
+		err = open_metrics_socket(daemon);
+	if (!err)
 		err = open_kernel(daemon);
 	if (err)
 		return err;
@@ -931,6 +980,8 @@ static void daemon_close(struct daemon *daemon, bool is_private)
 	kernel_close(daemon->kernel);
 	core_free(daemon->core);
 	sd_event_unref(daemon->event);
+	if (daemon->metrics_fd >= 0)
+		close(daemon->metrics_fd);
 	if (daemon->listen_fd >= 0) {
 		if (!daemon->passed && listens_on(daemon->settings->socket))
 			unlink(daemon->settings->socket);
@@ -954,7 +1005,8 @@ int daemon_run(struct settings *settings, const struct invocation *invocation,
 {
 	struct daemon daemon = { .settings = settings,
 				 .command_line = command_line,
-				 .listen_fd = -1 };
+				 .listen_fd = -1,
+				 .metrics_fd = -1 };
 	int status = 1;
 
 	if (!daemon_open(&daemon, invocation)) {

@@ -28,6 +28,8 @@ struct kernel {
 	const struct lt_cow_slot *slots; /* LT_COW_SLOTS */
 	__u64 cows_evicted;
 	struct ring_buffer *ring;
+	const char *positions; /* two pages of the ring's map: the reader's, the writers' */
+	uint64_t ring_highest;
 	const struct lt_counters *counters; /* one per CPU */
 	size_t counters_size;
 	int cpus;
@@ -217,7 +219,32 @@ static int open_ring(struct kernel *kernel)
 {
 	kernel->ring = ring_buffer__new(bpf_map__fd(kernel->tracepoints->maps.lt_ring),
 					on_ring_record, kernel, NULL);
-	return kernel->ring ? 0 : fail(-errno, "cannot map the ring");
+	if (!kernel->ring)
+		return fail(-errno, "cannot map the ring");
+	kernel->positions = mmap(NULL, 2 * (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED,
+				 kernel_ring_fd(kernel), 0);
+	if (kernel->positions == MAP_FAILED)
+		kernel->positions = NULL; /* only its fill is not known then */
+	return 0;
+}
+
+/* kernel/bpf/ringbuf.c: each position is the first word of its page. */
+static void note_fill(struct kernel *kernel)
+{
+	const unsigned long *read = (const void *)kernel->positions, *written;
+	uint64_t fill;
+
+	if (!kernel->positions)
+		return;
+	written = (const void *)(kernel->positions + sysconf(_SC_PAGESIZE));
+	fill = __atomic_load_n(written, __ATOMIC_ACQUIRE) - __atomic_load_n(read, __ATOMIC_ACQUIRE);
+	if (fill > kernel->ring_highest)
+		kernel->ring_highest = fill;
+}
+
+uint64_t kernel_ring_highest(const struct kernel *kernel)
+{
+	return kernel->ring_highest;
 }
 
 /* ---- exact reaps, where they can be had ---- */
@@ -450,6 +477,8 @@ void kernel_close(struct kernel *kernel)
 	if (!kernel)
 		return;
 	ring_buffer__free(kernel->ring);
+	if (kernel->positions)
+		munmap((void *)kernel->positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
 	if (kernel->counters)
 		munmap((void *)kernel->counters, kernel->counters_size);
 	calls_free(kernel->calls);
@@ -484,6 +513,7 @@ size_t kernel_drain(struct kernel *kernel, record_fn fn, void *user, size_t budg
 	kernel->user = user;
 	kernel->budget = budget;
 	kernel->drained = 0;
+	note_fill(kernel);
 	ring_buffer__consume(kernel->ring);
 	return kernel->drained;
 }

@@ -65,6 +65,9 @@ int kernel_ring_fd(const struct kernel *kernel);
  */
 size_t kernel_drain(struct kernel *kernel, record_fn fn, void *user, size_t budget);
 
+/* Most bytes that a drain found in the ring. */
+uint64_t kernel_ring_highest(const struct kernel *kernel);
+
 /* One pass over all processes: an LT_SCAN record each. Returns 0 or -errno. */
 int kernel_scan(struct kernel *kernel, record_fn fn, void *user);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
+
+#include "core/text.h"
 
 #define BACKLOG 128
 
@@ -142,4 +145,63 @@ int listen_passed(void)
 		if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, true) > 0)
 			return fcntl(fd, F_SETFL, O_NONBLOCK) ? -errno : fd;
 	return -EINVAL;
+}
+
+/* Takes "ADDRESS:PORT" apart; the address may be in brackets, or left out. */
+static int split_address(char *text, const char **address, const char **port)
+{
+	char *colon = strrchr(text, ':');
+
+	*address = "127.0.0.1";
+	*port = text;
+	if (!colon)
+		return 0;
+	*colon = '\0';
+	*port = colon + 1;
+	*address = text;
+	if (*text != '[')
+		return strchr(text, ':') || !*text ? -EINVAL : 0;
+	if (colon[-1] != ']')
+		return -EINVAL;
+	colon[-1] = '\0';
+	*address = text + 1;
+	return 0;
+}
+
+static int bind_tcp(const struct addrinfo *info)
+{
+	int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err,
+	    on = 1;
+
+	if (fd < 0)
+		return -errno;
+	/* a port whose last connections linger is free; IPv6 does not take IPv4's, too */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (info->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (!bind(fd, info->ai_addr, info->ai_addrlen) && !listen(fd, SOMAXCONN))
+		return fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+int listen_on_tcp(const char *where)
+{
+	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+					.ai_socktype = SOCK_STREAM };
+	struct addrinfo *info;
+	const char *address, *port;
+	char text[256];
+	uint64_t number;
+	int fd;
+
+	snprintf(text, sizeof(text), "%s", where);
+	if (strlen(where) >= sizeof(text) || split_address(text, &address, &port) ||
+	    text_parse_number(port, UINT16_MAX, &number) || !number ||
+	    getaddrinfo(address, port, &hints, &info))
+		return -EINVAL;
+	fd = bind_tcp(info);
+	freeaddrinfo(info);
+	return fd;
 }

@@ -23,4 +23,11 @@ int listen_passed(void);
 /* Whether the socket at this path is still this process's own. */
 bool listens_on(const char *path);
 
+/*
+ * Listens on "PORT" (of the loopback address), "ADDRESS:PORT" or
+ * "[ADDRESS]:PORT", addresses as numbers. Returns a descriptor, -EINVAL for
+ * another text, -errno.
+ */
+int listen_on_tcp(const char *where);
+
 #endif

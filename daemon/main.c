@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "core/metrics.h"
 #include "daemon.h"
 #include "log.h"
 
@@ -11,6 +13,16 @@ static int written(void)
 		return 0;
 	log_error("cannot write to standard output");
 	return 1;
+}
+
+static void document_metrics(void)
+{
+	size_t len;
+	char *text = metrics_document(&len);
+
+	if (text)
+		fwrite(text, 1, len, stdout);
+	free(text);
 }
 
 int main(int argc, char **argv)
@@ -33,6 +45,9 @@ int main(int argc, char **argv)
 		return written();
 	case DOCUMENT:
 		settings_document(stdout);
+		return written();
+	case DOCUMENT_METRICS:
+		document_metrics();
 		return written();
 	case RUN:
 		break;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "core/metrics.h"
 #include "core/text.h"
 #include "core/view.h"
 #include "recording.h"
@@ -34,6 +35,7 @@ struct client {
 	struct client *prev, *next;
 	int fd; /* the library's */
 	bool root;
+	bool remote; /* by TCP: whoever it is, it gets what is for all */
 	bool asking;
 	uint64_t asking_since_usec; /* monotonic */
 };
@@ -61,11 +63,12 @@ struct server {
 	struct MHD_Daemon *http;
 	sd_event *event;
 	sd_event_source *io, *timer, *soon;
-	sd_event_source *listen, *accept_again, *deadline;
+	sd_event_source *listen, *listen_tcp, *accept_again, *deadline;
 	struct server_context context;
 	const struct settings *settings;
 	struct client *asking;	  /* the longest first */
 	uint64_t clients, others; /* others: those that are not root's */
+	uint64_t remotes;	  /* of the others, those by TCP */
 	struct stream *streams;
 	uint64_t other_streams;
 	gid_t group;
@@ -194,6 +197,14 @@ static struct ucred peer_of(int fd)
 	return cred;
 }
 
+static bool is_remote(int fd)
+{
+	int domain = AF_UNSPEC;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) || domain != AF_UNIX;
+}
+
 static void client_begin(struct server *server, struct MHD_Connection *connection, void **context)
 {
 	struct client *client = calloc(1, sizeof(*client));
@@ -203,10 +214,19 @@ static void client_begin(struct server *server, struct MHD_Connection *connectio
 		return; /* its first request is refused */
 	client->fd =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	client->root = !peer_of(client->fd).uid;
+	client->remote = is_remote(client->fd);
+	client->root = !client->remote && !peer_of(client->fd).uid;
 	server->clients++;
+	server->remotes += client->remote;
 	server->others += !client->root;
 	client_set_asking(server, client, true);
+}
+
+static void listen_again(struct server *server)
+{
+	sd_event_source_set_enabled(server->listen, SD_EVENT_ON);
+	if (server->listen_tcp)
+		sd_event_source_set_enabled(server->listen_tcp, SD_EVENT_ON);
 }
 
 static void client_end(struct server *server, struct client *client)
@@ -216,8 +236,9 @@ static void client_end(struct server *server, struct client *client)
 	client_set_asking(server, client, false);
 	server->clients--;
 	server->others -= !client->root;
+	server->remotes -= client->remote;
 	free(client);
-	sd_event_source_set_enabled(server->listen, SD_EVENT_ON);
+	listen_again(server);
 }
 
 static void on_connection(void *user, struct MHD_Connection *connection, void **context,
@@ -258,12 +279,34 @@ static void refuse(int fd)
 	close(fd);
 }
 
+/* No descriptor is free: nobody is let in for a while. */
+static void pause_accepting(struct server *server)
+{
+	uint64_t now_usec;
+
+	sd_event_now(server->event, CLOCK_MONOTONIC, &now_usec);
+	sd_event_source_set_time(server->accept_again, now_usec + ACCEPT_PAUSE_USEC);
+	sd_event_source_set_enabled(server->accept_again, SD_EVENT_ONESHOT);
+	sd_event_source_set_enabled(server->listen, SD_EVENT_OFF);
+	if (server->listen_tcp)
+		sd_event_source_set_enabled(server->listen_tcp, SD_EVENT_OFF);
+}
+
+static int accept_from(struct server *server, int listen_fd, struct sockaddr *address,
+		       socklen_t *len)
+{
+	int fd = accept4(listen_fd, address, len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		pause_accepting(server);
+	return fd;
+}
+
 /* Whoever finds no place at all waits at the door: the kernel's queue. */
 static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, void *user)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct server *server = user;
-	uint64_t now_usec;
 	int fd;
 
 	(void)events;
@@ -272,14 +315,7 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, vo
 			sd_event_source_set_enabled(source, SD_EVENT_OFF);
 			break;
 		}
-		fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
-			sd_event_now(server->event, CLOCK_MONOTONIC, &now_usec);
-			sd_event_source_set_time(server->accept_again,
-						 now_usec + ACCEPT_PAUSE_USEC);
-			sd_event_source_set_enabled(server->accept_again, SD_EVENT_ONESHOT);
-			sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		}
+		fd = accept_from(server, listen_fd, NULL, NULL);
 		if (fd < 0)
 			break;
 		if (has_place_for(server, !peer_of(fd).uid))
@@ -292,13 +328,39 @@ static int on_listen(sd_event_source *source, int listen_fd, uint32_t events, vo
 	return 0;
 }
 
+/*
+ * Remote ones have a quarter of the places, and wait at the door for one: from
+ * there they take none from who asks on this host.
+ */
+static int on_listen_tcp(sd_event_source *source, int listen_fd, uint32_t events, void *user)
+{
+	struct sockaddr_storage address;
+	struct server *server = user;
+	socklen_t len;
+	int fd;
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		if (server->remotes >= server->settings->client_max / 4 ||
+		    !has_place_for(server, false)) {
+			sd_event_source_set_enabled(source, SD_EVENT_OFF);
+			break;
+		}
+		len = sizeof(address);
+		fd = accept_from(server, listen_fd, (struct sockaddr *)&address, &len);
+		if (fd < 0)
+			break;
+		MHD_add_connection(server->http, fd, (struct sockaddr *)&address, len);
+	}
+	run(server);
+	return 0;
+}
+
 static int on_accept_again(sd_event_source *source, uint64_t usec, void *user)
 {
-	struct server *server = user;
-
 	(void)source;
 	(void)usec;
-	sd_event_source_set_enabled(server->listen, SD_EVENT_ON);
+	listen_again(user);
 	return 0;
 }
 
@@ -695,21 +757,37 @@ static enum MHD_Result answer_health(struct request *request)
 	return answer_text(request->connection, MHD_HTTP_OK, strdup("ok\n"), 3, "text/plain");
 }
 
+static enum MHD_Result answer_metrics(struct request *request)
+{
+	enum metrics_format format = metrics_format_for(MHD_lookup_connection_value(
+		request->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT));
+	size_t len;
+	char *text;
+
+	request->server->context.refresh_counts(request->server->context.user);
+	text = metrics_text(request->server->context.core, format, &len);
+	return text ? answer_text(request->connection, MHD_HTTP_OK, text, len,
+				  metrics_content_type(format)) :
+		      MHD_NO;
+}
+
 static const struct route {
 	const char *path;
 	enum view_kind view; /* whose parameters it takes */
 	json_t *(*get)(const struct request *request);
 	enum MHD_Result (*answer)(struct request *request);
-	bool fresh; /* what it says must be of this moment */
+	bool fresh;  /* what it says must be of this moment */
+	bool remote; /* also by TCP */
 } routes[] = {
-	{ "/v1/status", 0, get_status, NULL, true },
-	{ "/v1/zombies", VIEW_ZOMBIES, get_zombies, NULL, true },
-	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true },
-	{ "/v1/births", VIEW_BIRTHS, get_births, NULL, true },
-	{ "/v1/cow", VIEW_COW, get_cow, NULL, true },
-	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false },
-	{ "/v1/record", 0, NULL, stream_records, true },
-	{ "/healthz", 0, NULL, answer_health, false },
+	{ "/v1/status", 0, get_status, NULL, true, false },
+	{ "/v1/zombies", VIEW_ZOMBIES, get_zombies, NULL, true, false },
+	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true, false },
+	{ "/v1/births", VIEW_BIRTHS, get_births, NULL, true, false },
+	{ "/v1/cow", VIEW_COW, get_cow, NULL, true, false },
+	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false, false },
+	{ "/v1/record", 0, NULL, stream_records, true, false },
+	{ "/metrics", 0, NULL, answer_metrics, false, true },
+	{ "/healthz", 0, NULL, answer_health, false, true },
 };
 
 /* ---- requests ---- */
@@ -770,7 +848,7 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 	if (!client)
 		return MHD_NO;
 	client_set_asking(server, client, false);
-	if (!route)
+	if (!route || (client->remote && !route->remote))
 		return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such resource");
 	if (strcmp(method, MHD_HTTP_METHOD_GET))
 		return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET");
@@ -840,7 +918,7 @@ static int add_timer(struct server *server, sd_event_source **source,
 	return err < 0 ? err : sd_event_source_set_enabled(*source, SD_EVENT_OFF);
 }
 
-static int join_loop(struct server *server, int listen_fd)
+static int join_loop(struct server *server, int listen_fd, int metrics_fd)
 {
 	int fd = MHD_get_daemon_info(server->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	int err = sd_event_add_io(server->event, &server->io, fd, EPOLLIN, on_io, server);
@@ -848,6 +926,9 @@ static int join_loop(struct server *server, int listen_fd)
 	if (err >= 0)
 		err = sd_event_add_io(server->event, &server->listen, listen_fd, EPOLLIN, on_listen,
 				      server);
+	if (err >= 0 && metrics_fd >= 0)
+		err = sd_event_add_io(server->event, &server->listen_tcp, metrics_fd, EPOLLIN,
+				      on_listen_tcp, server);
 	if (err >= 0)
 		err = add_timer(server, &server->timer, on_timer);
 	if (err >= 0)
@@ -861,7 +942,7 @@ static int join_loop(struct server *server, int listen_fd)
 	return err;
 }
 
-int server_new(struct server **server, sd_event *event, int listen_fd,
+int server_new(struct server **server, sd_event *event, int listen_fd, int metrics_fd,
 	       const struct settings *settings, const struct server_context *context)
 {
 	struct server *s = calloc(1, sizeof(*s));
@@ -880,7 +961,7 @@ int server_new(struct server **server, sd_event *event, int listen_fd,
 	}
 	err = start_http(s);
 	if (err >= 0)
-		err = join_loop(s, listen_fd);
+		err = join_loop(s, listen_fd, metrics_fd);
 	if (err < 0) {
 		server_free(s);
 		return err;
@@ -905,6 +986,7 @@ void server_free(struct server *server)
 	sd_event_source_unref(server->timer);
 	sd_event_source_unref(server->soon);
 	sd_event_source_unref(server->listen);
+	sd_event_source_unref(server->listen_tcp);
 	sd_event_source_unref(server->accept_again);
 	sd_event_source_unref(server->deadline);
 	free(server);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * HTTP with JSON over the unix socket (docs/interface.md), on the daemon's own
- * event loop. Owns clients and their streams; reads the core, never changes
+ * HTTP with JSON over the unix socket (docs/interface.md), and metrics over TCP,
+ * on the daemon's own event loop. Owns clients and their streams; reads the core, never changes
  * it. No client can make the daemon wait: each has a bounded buffer, and one
  * that does not read or does not finish its request is dropped.
  */
@@ -19,6 +19,8 @@ struct server_context {
 	const struct core *core;
 	/* Brings the core up to date; called before an answer is made. */
 	void (*refresh)(void *user);
+	/* The same for metrics, which need less. */
+	void (*refresh_counts)(void *user);
 	/* A stream has begun or ended: server_wishes() may say something else. */
 	void (*wishes_changed)(void *user);
 	/* Has every COW fault of this process sent; 0: of none. Returns 0 or -errno. */
@@ -27,10 +29,10 @@ struct server_context {
 };
 
 /*
- * Serves on listen_fd (which stays the caller's) until server_free().
- * Returns 0 or -errno.
+ * Serves on listen_fd, and metrics alone on metrics_fd (-1: none), until
+ * server_free(); both stay the caller's. Returns 0 or -errno.
  */
-int server_new(struct server **server, sd_event *event, int listen_fd,
+int server_new(struct server **server, sd_event *event, int listen_fd, int metrics_fd,
 	       const struct settings *settings, const struct server_context *context);
 void server_free(struct server *server);
 

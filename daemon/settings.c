@@ -44,6 +44,8 @@ struct setting {
 static const struct setting table[] = {
 	{ "socket", TEXT, AT(socket), "/run/lifetrace/lifetraced.sock", ANY, false,
 	  "unix socket that answers" },
+	{ "metrics_listen", TEXT, AT(metrics_listen), "", ANY, false,
+	  "TCP port or ADDRESS:PORT that answers /metrics and /healthz, and nothing else; a port alone is of 127.0.0.1" },
 	{ "group", TEXT, AT(group), "lifetrace", ANY, false,
 	  "besides root, members of this group see every process's arguments" },
 	{ "zombie_age", DURATION, AT(zombie_age_ns), "10s", MS, UINT64_MAX, true,
@@ -382,12 +384,21 @@ int settings_load(struct settings *settings, const char *path, char error[SETTIN
 
 /* ---- the command line ---- */
 
-enum { OPT_CONFIG = 1000, OPT_PRINT_CONFIG, OPT_DOCUMENT, OPT_LIFELINE, OPT_HELP, OPT_VERSION };
+enum {
+	OPT_CONFIG = 1000,
+	OPT_PRINT_CONFIG,
+	OPT_DOCUMENT,
+	OPT_METRICS,
+	OPT_LIFELINE,
+	OPT_HELP,
+	OPT_VERSION
+};
 
 static const struct option fixed_options[] = {
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "print-config", no_argument, NULL, OPT_PRINT_CONFIG },
 	{ "document-settings", no_argument, NULL, OPT_DOCUMENT },
+	{ "document-metrics", no_argument, NULL, OPT_METRICS },
 	{ "lifeline", required_argument, NULL, OPT_LIFELINE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -421,6 +432,9 @@ static int take_fixed(struct invocation *invocation, int option, char error[SETT
 		break;
 	case OPT_DOCUMENT:
 		invocation->what = DOCUMENT;
+		break;
+	case OPT_METRICS:
+		invocation->what = DOCUMENT_METRICS;
 		break;
 	case OPT_HELP:
 		invocation->what = SHOW_HELP;

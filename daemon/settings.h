@@ -26,6 +26,7 @@ enum best_hook { BEST_HOOK_FENTRY, BEST_HOOK_KPROBE, BEST_HOOK_TRACEPOINT };
 struct settings {
 	char socket[108]; /* sizeof(sockaddr_un.sun_path) */
 	char group[64];
+	char metrics_listen[SETTING_TEXT_SIZE];
 	char btf[SETTING_TEXT_SIZE];
 	char ignore_comm[SETTING_TEXT_SIZE];
 	char ignore_unit[SETTING_TEXT_SIZE];
@@ -52,7 +53,7 @@ struct settings {
 struct invocation {
 	const char *config; /* NULL: none given */
 	int lifeline;	    /* descriptor to report readiness on and to die with; -1: none */
-	enum { RUN, SHOW_HELP, SHOW_VERSION, PRINT_CONFIG, DOCUMENT } what;
+	enum { RUN, SHOW_HELP, SHOW_VERSION, PRINT_CONFIG, DOCUMENT, DOCUMENT_METRICS } what;
 };
 
 void settings_defaults(struct settings *settings);

@@ -41,6 +41,7 @@ curl              cmd:curl
 dpkg-dev          cmd:dpkg-shlibdeps
 mmdebstrap        cmd:mmdebstrap
 systemd-container cmd:systemd-nspawn
+prometheus        cmd:promtool
 '
 VM_NEEDS='
 qemu-system-x86   cmd:qemu-system-x86_64

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From a record to the table: the state machine and one handler a kind. */
 #include "life.h"
+#include "metrics.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -118,12 +119,44 @@ static void reparent(struct core *core, struct life *life, struct lt_id parent, 
 					 .was_parent = was });
 }
 
+/* wait(2): the status word as its macros read it. */
+static void tally_end(struct core *core, const struct life *life)
+{
+	unsigned signal = (unsigned)life->exit_code & 0x7f;
+	enum lt_end end = LT_END_UNKNOWN;
+
+	if (life->flags & LT_LIFE_HAS_STATUS && signal < LT_SIGNALS)
+		end = !signal		     ? LT_END_EXITED :
+		      life->exit_code & 0x80 ? LT_END_DUMPED :
+					       LT_END_KILLED;
+	core->tallies.ends[end][end == LT_END_UNKNOWN ? 0 : signal]++;
+}
+
+static void tally_reap(struct core *core, const struct life *life)
+{
+	struct lt_tallies *tallies = &core->tallies;
+
+	if (life->flags & LT_LIFE_AUTOREAPED) {
+		tallies->reaps[LT_REAP_AUTO]++;
+	} else if (life->reap_source == LT_REAP_SCAN) {
+		tallies->reaps[LT_REAP_INFERRED]++;
+	} else {
+		tallies->reaps[LT_REAP_WAITED]++;
+		if (life->zombie_ns)
+			metrics_observe(&tallies->reap_latency, SCALE_REAP_LATENCY,
+					life->reaped_ns > life->zombie_ns ?
+						life->reaped_ns - life->zombie_ns :
+						0);
+	}
+}
+
 static void enter_death(struct core *core, struct life *life, uint64_t time_ns,
 			const struct lt_hdr *record)
 {
 	if (!life->exited_ns)
 		life->exited_ns = time_ns;
 	core->totals.exits++;
+	tally_end(core, life);
 	fork_end(life, time_ns);
 	forks_end(life);
 	policy_parent_exited(core, life);
@@ -152,6 +185,7 @@ static void enter_reaped(struct core *core, struct life *life, uint64_t time_ns,
 	life->death = NULL;
 	queue_put(core, life, QUEUE_REAPED);
 	core->totals.reaps++;
+	tally_reap(core, life);
 	tell(core, life->flags & LT_LIFE_AUTOREAPED ? CHANGE_AUTOREAP : CHANGE_REAP, life, time_ns,
 	     record);
 }
@@ -293,6 +327,8 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 	life->ns_pid = e->ns_pid;
 	life->exit_signal = (uint8_t)e->exit_signal;
 	set_fork_cost(life, e);
+	if (e->duration_ns)
+		metrics_observe(&core->tallies.fork_duration, SCALE_FORK_DURATION, e->duration_ns);
 	creator = life_find(core, e->creator);
 	if (creator)
 		life_count_birth(core, creator, e->hdr.time_ns);
@@ -957,6 +993,18 @@ static void apply_totals(struct core *core, const struct lt_totals *e)
 	core->totals.bad_records += e->bad_records; /* and those of the dump itself */
 	memcpy(core->totals.lost, e->lost, sizeof(core->totals.lost));
 	memcpy(core->failures.by, e->fork_failures, sizeof(core->failures.by));
+}
+
+static void apply_tallies(struct core *core, const struct lt_tallies *e)
+{
+	core->tallies = *e;
+	core->totals.cow_copies = e->cow_copies;
+	core->totals.cow_reuses = e->cow_reuses;
+}
+
+static void apply_health(struct core *core, const struct lt_health *e)
+{
+	core->health = *e;
 }
 
 /* ---- dispatch ---- */

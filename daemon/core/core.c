@@ -153,6 +153,7 @@ struct dump {
 		struct lt_life life;
 		struct lt_counts counts;
 		struct lt_totals totals;
+		struct lt_tallies tallies;
 		char bytes[LT_RECORD_MAX];
 	} record;
 };
@@ -341,6 +342,19 @@ static void dump_totals(struct dump *dump)
 	dump_end(dump);
 }
 
+static void dump_tallies(struct dump *dump)
+{
+	struct lt_hdr hdr;
+
+	dump_begin(dump, LT_TALLIES);
+	hdr = dump->record.hdr;
+	dump->record.tallies = dump->core->tallies;
+	dump->record.hdr = hdr;
+	dump->record.tallies.cow_copies = dump->core->totals.cow_copies;
+	dump->record.tallies.cow_reuses = dump->core->totals.cow_reuses;
+	dump_end(dump);
+}
+
 void core_dump(const struct core *core, core_emit_fn emit, void *user)
 {
 	struct dump *dump = calloc(1, sizeof(*dump));
@@ -370,5 +384,6 @@ void core_dump(const struct core *core, core_emit_fn emit, void *user)
 	memcpy(dump->record.counts.count, core->sent, sizeof(core->sent));
 	dump_end(dump);
 	dump_totals(dump);
+	dump_tallies(dump);
 	free(dump);
 }

@@ -107,7 +107,7 @@ struct core_totals core_totals(const struct core *core);
 
 /*
  * Gives, as records, all that another core needs to go on from here: START,
- * POLICY, HOOK, CGROUP, LIFE, COUNTS, TOTALS.
+ * POLICY, HOOK, CGROUP, LIFE, COUNTS, TOTALS, TALLIES.
  */
 void core_dump(const struct core *core, core_emit_fn emit, void *user);
 

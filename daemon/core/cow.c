@@ -58,8 +58,10 @@ void cow_told(struct core *core, struct life *life, const struct lt_cow_counts *
 		cow->before = from;
 	cow->counts = *counts;
 	cow->told_ns = time_ns;
-	core->totals.cow_copies += grown(from.copies, cow_of(life).copies);
-	core->totals.cow_reuses += grown(from.reuses, cow_of(life).reuses);
+	core->totals.cow_copies =
+		add(core->totals.cow_copies, grown(from.copies, cow_of(life).copies));
+	core->totals.cow_reuses =
+		add(core->totals.cow_reuses, grown(from.reuses, cow_of(life).reuses));
 	charge(life, from, cow_of(life));
 }
 

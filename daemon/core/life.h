@@ -196,7 +196,9 @@ struct core {
 	__u64 sent[LT_KERNEL_KINDS];
 	struct lt_start start;
 	struct hook_info hooks[HOOKS_MAX];
-	struct failures failures; /* all fork calls' */
+	struct failures failures;  /* all fork calls' */
+	struct lt_tallies tallies; /* its header and COW counts are not used */
+	struct lt_health health;   /* as last told; its header's time 0: never */
 	uint32_t pass;
 	uint64_t pass_begin_ns;
 	bool seeding;
