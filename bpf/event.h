@@ -76,6 +76,8 @@
 	X(51, WAITS, waits, lt_wait)          /* the counters, as somebody looked */ \
 	X(52, ABSENT, absent, lt_free)        /* looked for, and its pid was free */ \
 	X(53, COWS, cows, lt_cow)             /* the counters, as somebody looked */ \
+	X(58, LIMITS, limits, lt_limits)      /* how many pids a leaking parent has left */ \
+	X(59, LEAK, leak, lt_leak)            /* a leak as another table knew it */ \
 	X(64, TALLIES, tallies, lt_tallies)   /* more of what another table had counted */ \
 	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */
 // clang-format on
@@ -526,6 +528,55 @@ struct lt_proc {
 	char text[];
 };
 
+/* X(NAME, name): what bounds the number of pids; see daemon/pid_limits.h. */
+// clang-format off
+#define LT_LIMIT_KINDS(X)                      \
+	X(PID_MAX, "kernel.pid_max")           \
+	X(THREADS_MAX, "kernel.threads-max")   \
+	X(CGROUP, "pids.max")                  \
+	X(NPROC, "RLIMIT_NPROC")
+// clang-format on
+
+enum lt_limit_kind {
+#define X(NAME, name) LT_LIMIT_##NAME,
+	LT_LIMIT_KINDS(X)
+#undef X
+		LT_LIMIT_COUNT
+};
+
+#define LT_NO_LIMIT (~0ULL)
+
+/* In tasks: threads, and zombies too. */
+struct lt_limit {
+	__u64 max; /* LT_NO_LIMIT: there is none, or it could not be read */
+	__u64 used;
+};
+
+/* What a parent's next fork is measured by. */
+struct lt_limits {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_limit limit[LT_LIMIT_COUNT];
+	__u32 path_len; /* of the cgroup that is nearest to its limit, it or an ancestor */
+	__u32 reserved;
+	char path[];
+};
+
+/* Zombies that a parent gained less those it lost: so many slots of so long. */
+#define LT_RATE_SLOTS 30
+#define LT_RATE_SLOT_NS 10000000000ULL
+
+struct lt_rate {
+	__u64 slot;		  /* number of the newest: its begin by LT_RATE_SLOT_NS */
+	__s32 net[LT_RATE_SLOTS]; /* of slot n at n modulo LT_RATE_SLOTS */
+};
+
+struct lt_leak {
+	struct lt_hdr hdr;
+	struct lt_id id; /* the parent */
+	struct lt_rate rate;
+};
+
 struct lt_counts {
 	struct lt_hdr hdr;
 	__u64 count[LT_KERNEL_KINDS];
@@ -644,6 +695,8 @@ LT_ASSERT(LT_OFFSET(lt_policy, text) == 64);
 LT_ASSERT(LT_OFFSET(lt_hook, text) == 32);
 LT_ASSERT(sizeof(struct lt_pass) == 32);
 LT_ASSERT(LT_OFFSET(lt_proc, text) == 40);
+LT_ASSERT(LT_OFFSET(lt_limits, path) == 104);
+LT_ASSERT(sizeof(struct lt_leak) == 160);
 LT_ASSERT(sizeof(struct lt_counts) == 272);
 LT_ASSERT(sizeof(struct lt_totals) == 392);
 LT_ASSERT(sizeof(struct lt_histogram) == 104);

@@ -101,12 +101,17 @@ int show_processes(const struct options *options, struct source *source);
 int show_births(const struct options *options, struct source *source);
 int show_tree(const struct options *options, struct source *source);
 int show_cow(const struct options *options, struct source *source);
+int show_leaks(const struct options *options, struct source *source);
 int show_status(const struct options *options, struct source *source);
 int show_events(const struct options *options, struct source *source);
 int run_live(const struct command *command, struct options *options);
 int run_record(const struct command *command, struct options *options);
 int run_doctor(const struct command *command, struct options *options);
 int run_replay(const struct command *command, struct options *options);
+
+/* Calls show once, or with --watch every second until it fails or is interrupted. */
+int show_watched(const struct options *options, struct source *source,
+		 int (*show)(const struct options *options, struct source *source));
 
 /* The text as the daemon sent it: the same bytes wherever it comes from. */
 int print_json(const json_t *document);

@@ -236,6 +236,60 @@ CELL(OVER)
 }
 
 /* The unit, or the beginning of the container's id. */
+CELL(LEAKER)
+{
+	pid_and_name(row, "pid", "comm", cell);
+}
+
+CELL(HOLDS)
+{
+	number_text(row, "zombies", cell);
+}
+
+CELL(OLDEST)
+{
+	strcpy(cell, "-");
+	if (json_is_integer(part(row, "oldest_ms")))
+		text_format_age(number(row, "oldest_ms") * NSEC_PER_MSEC, cell);
+}
+
+CELL(NET)
+{
+	snprintf(cell, CELL_SIZE, "%+.1f", json_number_value(part(row, "rate_per_minute")));
+}
+
+CELL(CAUSE)
+{
+	char cause[CELL_SIZE];
+
+	snprintf(cell, CELL_SIZE, "%.64s", member(row, "cause", cause));
+}
+
+CELL(LEFT_PIDS)
+{
+	strcpy(cell, "-");
+	if (json_is_integer(part(row, "pids_left")))
+		number_text(row, "pids_left", cell);
+}
+
+CELL(RUN_OUT)
+{
+	uint64_t seconds = number(row, "exhausted_in_s");
+
+	strcpy(cell, "-");
+	if (json_is_integer(part(row, "exhausted_in_s")))
+		text_format_age(seconds < UINT64_MAX / NSEC_PER_SEC ? seconds * NSEC_PER_SEC :
+								      UINT64_MAX,
+				cell);
+}
+
+CELL(LIMIT)
+{
+	char limit[CELL_SIZE];
+
+	snprintf(cell, CELL_SIZE, "%s", member(row, "limit", limit));
+}
+
 CELL(UNIT)
 {
 	const char *container = json_string_value(part(row, "container"));

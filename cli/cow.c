@@ -3,13 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "columns.h"
-
-#define WATCH_S 1
 
 static const json_t *part(const json_t *row, const char *name)
 {
@@ -97,18 +93,5 @@ static int show_once(const struct options *options, struct source *source)
 
 int show_cow(const struct options *options, struct source *source)
 {
-	bool clears = options->watch && !options->json && isatty(STDOUT_FILENO);
-	const struct timespec pause = { .tv_sec = WATCH_S };
-	int status;
-
-	for (;;) {
-		if (clears)
-			fputs("\x1b[H\x1b[2J", stdout);
-		status = show_once(options, source);
-		if (status || !options->watch || fflush(stdout) || ferror(stdout))
-			break;
-		if (nanosleep(&pause, NULL))
-			break;
-	}
-	return options->watch && interrupted ? DONE : status;
+	return show_watched(options, source, show_once);
 }

@@ -44,6 +44,16 @@ const struct command commands[] = {
 	  .takes = TAKES_JSON | TAKES_SOCKET,
 	  .run = run_live,
 	  .show = show_events },
+	{ .name = "leaks",
+	  .operands = "",
+	  .summary = "Lists parents that leak zombies: how fast, and when the pids run out",
+	  .examples = "  lifetrace leaks --watch\n"
+		      "  lifetrace leaks --min 20 --older 10m --json\n"
+		      "  lifetrace leaks --unit 'ci-*.service'\n",
+	  .view = VIEW_LEAKS,
+	  .takes = TAKES_JSON | TAKES_SOCKET | TAKES_WATCH,
+	  .run = run_live,
+	  .show = show_leaks },
 	{ .name = "cow",
 	  .operands = "[PID]",
 	  .summary = "Shows what forks cost: pages shared then, and copied since by either side",
@@ -100,7 +110,7 @@ const struct command commands[] = {
 	{ .name = "replay",
 	  .operands = "FILE [COMMAND]",
 	  .summary =
-		  "Shows a recording as the daemon would have: tail, zombies, ps, tree, cow, births or status",
+		  "Shows a recording as the daemon would have: tail, zombies, leaks, ps, tree, cow, births or status",
 	  .examples = "  lifetrace replay incident.ltr.gz\n"
 		      "  lifetrace replay incident.ltr.gz zombies --older 1m --json\n",
 	  .view = VIEW_EVENTS,

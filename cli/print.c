@@ -7,10 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 
+#include "cli.h"
 #include "core/text.h"
+
+#define WATCH_S 1
 
 static bool colours_wanted(void)
 {
@@ -211,4 +215,23 @@ void print_rows(const json_t *rows, uint64_t now_ns, uint64_t set)
 			print_cell(&layout, c, cell, &left);
 		}
 	}
+}
+
+int show_watched(const struct options *options, struct source *source,
+		 int (*show)(const struct options *options, struct source *source))
+{
+	bool clears = options->watch && !options->json && isatty(STDOUT_FILENO);
+	const struct timespec pause = { .tv_sec = WATCH_S };
+	int status;
+
+	for (;;) {
+		if (clears)
+			fputs("\x1b[H\x1b[2J", stdout);
+		status = show(options, source);
+		if (status || !options->watch || fflush(stdout) || ferror(stdout))
+			break;
+		if (nanosleep(&pause, NULL))
+			break;
+	}
+	return options->watch && interrupted ? DONE : status;
 }

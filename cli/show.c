@@ -54,7 +54,8 @@ static const struct rows_view {
 	const char *what, *one, *none;
 } zombies_view = { VIEW_ZOMBIES, "zombies", "zombie", "no zombies" },
   processes_view = { VIEW_PROCESSES, "processes", "process", "no such processes" },
-  births_view = { VIEW_BIRTHS, "births", "process that forked", "nobody has forked" };
+  births_view = { VIEW_BIRTHS, "births", "process that forked", "nobody has forked" },
+  leaks_view = { VIEW_LEAKS, "leaks", "leak of a process", "no leaks" };
 
 static int show_rows(const struct options *options, struct source *source,
 		     const struct rows_view *view)
@@ -96,6 +97,16 @@ int show_processes(const struct options *options, struct source *source)
 int show_births(const struct options *options, struct source *source)
 {
 	return show_rows(options, source, &births_view);
+}
+
+static int show_leaks_once(const struct options *options, struct source *source)
+{
+	return show_rows(options, source, &leaks_view);
+}
+
+int show_leaks(const struct options *options, struct source *source)
+{
+	return show_watched(options, source, show_leaks_once);
 }
 
 /* ---- status ---- */

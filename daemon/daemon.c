@@ -18,6 +18,7 @@
 #include "handlers.h"
 #include "health.h"
 #include "kernel.h"
+#include "pid_limits.h"
 #include "listen.h"
 #include "log.h"
 #include "notify.h"
@@ -41,6 +42,10 @@
 #define CALLS_LINGER_NS (2 * NSEC_PER_SEC)
 /* Who streams these by name asks for them. */
 #define KINDS_OF_CALLS (1U << CHANGE_WAIT | 1U << CHANGE_FORK_FAIL)
+
+/* How old what is shown of a leaking parent's limits may be; at most so many are read at a time. */
+#define LIMITS_AGE_NS (2 * NSEC_PER_SEC)
+#define LIMITS_AT_ONCE 256
 
 #define USEC(ns) ((ns) / 1000)
 #define BATCH_ACCURACY_USEC 5000
@@ -321,6 +326,47 @@ static void look_for_due(struct daemon *daemon)
 
 	core_each_due(daemon->core, boot_ns(), note_id, &due);
 	fold_absent(daemon, &due);
+}
+
+/* ---- how many pids leaking parents have left ---- */
+
+static void count_tasks(void *user, struct lt_id id, bool dying)
+{
+	uint64_t *tasks = user;
+
+	*tasks += dying ? 1 : proc_threads(id);
+}
+
+static uint64_t tasks_of_user(void *user, uint32_t uid)
+{
+	const struct daemon *daemon = user;
+	uint64_t tasks = 0;
+
+	core_each_of_user(daemon->core, uid, count_tasks, &tasks);
+	return tasks;
+}
+
+static void note_leak(void *user, struct lt_id id)
+{
+	const struct wants *wants = user;
+
+	if (wants->count < LIMITS_AT_ONCE)
+		note_id(user, id);
+}
+
+static void fold_limits(struct daemon *daemon)
+{
+	uint64_t now_ns = boot_ns();
+	struct wants leaks = { 0 };
+	struct limits *limits;
+
+	core_each_leak(daemon->core, now_ns > LIMITS_AGE_NS ? now_ns - LIMITS_AGE_NS : 0, note_leak,
+		       &leaks);
+	limits = leaks.count ? limits_begin() : NULL;
+	for (size_t i = 0; limits && i < leaks.count; i++)
+		limits_read(limits, leaks.all[i].id, boot_ns(), tasks_of_user, fold, daemon);
+	limits_end(limits);
+	free(leaks.all);
 }
 
 /* ---- C libraries, for their exit handlers ---- */
@@ -674,6 +720,7 @@ static void refresh(void *user)
 	kernel_cows(daemon->kernel, fold_news, daemon);
 	fold_proc(daemon);
 	fold_tick(daemon);
+	fold_limits(daemon);
 	plan_due(daemon);
 }
 

@@ -106,6 +106,32 @@ static int open_process(struct lt_id id, struct stat_line *line)
 	return -1;
 }
 
+int proc_open(struct lt_id id)
+{
+	struct stat_line line;
+
+	return open_process(id, &line);
+}
+
+uint64_t proc_threads(struct lt_id id)
+{
+	struct stat_line line = { 0 };
+	int dir = open_process(id, &line);
+
+	if (dir < 0)
+		return 0;
+	close(dir);
+	return line.threads;
+}
+
+ssize_t proc_read_text(int dir, const char *name, char *text, size_t size)
+{
+	ssize_t len = read_file(dir, name, text, size - 1);
+
+	text[len < 0 ? 0 : len] = '\0';
+	return len;
+}
+
 union record {
 	struct lt_hdr hdr;
 	struct lt_proc proc;
@@ -305,8 +331,7 @@ static void walk_hierarchy(const char *root, uint32_t hierarchy)
 	nftw(root, on_dir, 16, FTW_PHYS | FTW_MOUNT);
 }
 
-/* The number of the hierarchy that the pids controller is in; 0: cgroup2 or none. */
-static uint32_t pids_hierarchy(void)
+uint32_t proc_pids_hierarchy(void)
 {
 	FILE *file = fopen("/proc/cgroups", "re");
 	uint32_t hierarchy = 0;
@@ -323,7 +348,7 @@ static uint32_t pids_hierarchy(void)
 
 void proc_cgroups(uint64_t now_ns, record_fn fn, void *user)
 {
-	uint32_t pids = pids_hierarchy();
+	uint32_t pids = proc_pids_hierarchy();
 	bool seen_v1 = !pids, seen_v2 = false;
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
 	struct mntent *mount;

@@ -7,6 +7,7 @@
 #define LT_PROC_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "event.h"
 #include "source.h"
@@ -30,6 +31,16 @@ void proc_scan(struct lt_id id, uint64_t now_ns, record_fn fn, void *user);
  * kernel's pids its own, and can a pid be looked for.
  */
 bool proc_in_initial_pidns(void);
+
+/* The directory of a process below /proc, or -1 if it is gone or its pid is another's by now. */
+int proc_open(struct lt_id id);
+/* At most size bytes of a file there, as a string. Returns how many, or -errno. */
+ssize_t proc_read_text(int dir, const char *name, char *text, size_t size);
+/* How many tasks a process is: its threads; 0 if it is gone. */
+uint64_t proc_threads(struct lt_id id);
+
+/* The number of the hierarchy that the pids controller is in; 0: cgroup2 or none. */
+uint32_t proc_pids_hierarchy(void);
 
 /*
  * Hands over an LT_CGROUP record for every cgroup of the two hierarchies that

@@ -664,6 +664,13 @@ static json_t *get_cow(const struct request *request)
 	return view_cow(core, core_now_ns(core), &request->filter, &request->viewer);
 }
 
+static json_t *get_leaks(const struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	return view_leaks(core, core_now_ns(core), &request->filter, &request->viewer);
+}
+
 static enum MHD_Result start_stream(struct request *request, enum stream_kind kind)
 {
 	const union MHD_ConnectionInfo *info =
@@ -784,6 +791,7 @@ static const struct route {
 	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true, false },
 	{ "/v1/births", VIEW_BIRTHS, get_births, NULL, true, false },
 	{ "/v1/cow", VIEW_COW, get_cow, NULL, true, false },
+	{ "/v1/leaks", VIEW_LEAKS, get_leaks, NULL, true, false },
 	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false, false },
 	{ "/v1/record", 0, NULL, stream_records, true, false },
 	{ "/metrics", 0, NULL, answer_metrics, false, true },

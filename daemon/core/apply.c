@@ -1007,6 +1007,24 @@ static void apply_health(struct core *core, const struct lt_health *e)
 	core->health = *e;
 }
 
+/* ---- leaks ---- */
+
+static void apply_limits(struct core *core, const struct lt_limits *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life)
+		leak_set_limits(core, life, e);
+}
+
+static void apply_leak(struct core *core, const struct lt_leak *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life && life->leak)
+		life->leak->rate = e->rate;
+}
+
 /* ---- dispatch ---- */
 
 size_t core_min_size(unsigned kind)
@@ -1052,6 +1070,8 @@ static size_t text_len(const struct lt_hdr *hdr)
 		       AS(lt_policy, hdr)->ignore_unit_len;
 	case LT_HOOK:
 		return (size_t)AS(lt_hook, hdr)->what_len + AS(lt_hook, hdr)->value_len;
+	case LT_LIMITS:
+		return AS(lt_limits, hdr)->path_len;
 	case LT_PROC:
 		return (size_t)AS(lt_proc, hdr)->exe_len + AS(lt_proc, hdr)->args_len;
 	}

@@ -3,6 +3,7 @@
 #include "life.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,11 @@ char *cgroup_unit_of(const char *path)
 		found_len = len;
 	}
 	return found ? strndup(found, found_len) : NULL;
+}
+
+bool unit_matches(const char *glob, const char *unit)
+{
+	return unit && !fnmatch(glob, unit, FNM_NOESCAPE);
 }
 
 /*

@@ -3,9 +3,11 @@
 #include "columns.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "rows.h"
+#include "why.h"
 
 #define LEFT false
 #define RIGHT true
@@ -250,6 +252,60 @@ KEY(REUSES)
 KEY(OVER)
 {
 	return by_number((double)fork_of(rows, life).fork->ended_ns);
+}
+
+KEY(LEAKER)
+{
+	return key_PID(rows, life);
+}
+
+KEY(HOLDS)
+{
+	return by_number(life->zombies);
+}
+
+KEY(OLDEST)
+{
+	return by_number(age(rows, leak_age(life->leak).oldest_ns));
+}
+
+KEY(NET)
+{
+	struct leak_age held = leak_age(life->leak);
+
+	return by_number(leak_rate_per_s(life->leak, &held, rows->now_ns));
+}
+
+KEY(CAUSE)
+{
+	const struct life *witness = leak_witness(rows->core, life->leak, rows->now_ns);
+
+	return by_text(witness ? cause_names[why_cause(rows->core, witness, rows->now_ns)] : NULL);
+}
+
+/* What is not known comes last. */
+KEY(LEFT_PIDS)
+{
+	uint64_t left;
+
+	return by_number(leak_pids_left(life->leak, &left) ? (double)left : HUGE_VAL);
+}
+
+KEY(RUN_OUT)
+{
+	struct leak_age held = leak_age(life->leak);
+	double rate = leak_rate_per_s(life->leak, &held, rows->now_ns);
+	uint64_t left;
+
+	return by_number(rate > 0 && leak_pids_left(life->leak, &left) ? (double)left / rate :
+									 HUGE_VAL);
+}
+
+KEY(LIMIT)
+{
+	uint64_t left;
+
+	return by_text(leak_pids_left(life->leak, &left) ? leak_limit_name(life->leak) : NULL);
 }
 
 KEY(UNIT)

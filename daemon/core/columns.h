@@ -84,8 +84,24 @@
 	  "cow parent_cow", "writes that found the page no longer shared")                        \
 	X(OVER, "end", "OVER", 4, LEFT, UP, VIEW_COW, VIEW_COW,                                   \
 	  "forked_ns ended_ns end", "how they ceased to share pages, and after how long")         \
-	X(UNIT, "unit", "UNIT", 12, LEFT, UP, VIEW_LIVES | VIEW_BIRTHS | VIEW_COW,                \
-	  VIEW_ZOMBIES | VIEW_PROCESSES, "unit container", "its systemd unit or container")       \
+	X(LEAKER, "pid", "PARENT", 15, LEFT, UP, VIEW_LEAKS, VIEW_LEAKS,                          \
+	  "pid comm", "who leaks")                                                                \
+	X(HOLDS, "zombies", "ZOMBIES", 7, RIGHT, DOWN, VIEW_LEAKS, VIEW_LEAKS,                    \
+	  "zombies", "zombies that it holds")                                                     \
+	X(OLDEST, "oldest", "OLDEST", 6, RIGHT, DOWN, VIEW_LEAKS, VIEW_LEAKS,                     \
+	  "oldest_ms", "how long its oldest one has been a zombie")                               \
+	X(NET, "rate", "NET/MIN", 7, RIGHT, DOWN, VIEW_LEAKS, VIEW_LEAKS,                         \
+	  "rate_per_minute", "zombies gained less those lost, a minute")                          \
+	X(CAUSE, "cause", "CAUSE", 10, LEFT, UP, VIEW_LEAKS, VIEW_LEAKS,                          \
+	  "cause", "why they are not reaped")                                                     \
+	X(LEFT_PIDS, "left", "PIDS LEFT", 9, RIGHT, UP, VIEW_LEAKS, VIEW_LEAKS,                   \
+	  "pids_left", "tasks up to the nearest limit")                                           \
+	X(RUN_OUT, "run-out", "RUN OUT IN", 10, RIGHT, UP, VIEW_LEAKS, VIEW_LEAKS,                \
+	  "exhausted_in_s", "when none is left at this rate")                                     \
+	X(LIMIT, "limit", "NEAREST LIMIT", 13, LEFT, UP, VIEW_LEAKS, VIEW_LEAKS,                  \
+	  "limit", "which limit that is")                                                         \
+	X(UNIT, "unit", "UNIT", 12, LEFT, UP, VIEW_LIVES | VIEW_BIRTHS | VIEW_COW | VIEW_LEAKS,   \
+	  VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_LEAKS, "unit container", "its systemd unit or container")       \
 	X(COMM, "comm", "NAME", 15, LEFT, UP, VIEW_LIVES | VIEW_BIRTHS, 0,                        \
 	  "comm", "its name")                                                                     \
 	X(COMMAND, "command", "COMMAND", 7, LEFT, UP, VIEW_LIVES | VIEW_BIRTHS | VIEW_COW,        \

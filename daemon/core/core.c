@@ -151,6 +151,8 @@ struct dump {
 		struct lt_hook hook;
 		struct lt_cgroup cgroup;
 		struct lt_life life;
+		struct lt_limits limits;
+		struct lt_leak leak;
 		struct lt_counts counts;
 		struct lt_totals totals;
 		struct lt_tallies tallies;
@@ -324,6 +326,34 @@ static void dump_life(struct dump *dump, const struct life *life)
 	dump_end(dump);
 }
 
+static void dump_limits(struct dump *dump, const struct leak *leak)
+{
+	const struct leak_limits *limits = leak->limits;
+	struct lt_limits *e = &dump->record.limits;
+
+	if (!limits)
+		return;
+	dump_begin(dump, LT_LIMITS);
+	e->hdr.time_ns = limits->at_ns;
+	e->id = leak->parent->id;
+	for (int i = 0; i < LT_LIMIT_COUNT; i++)
+		e->limit[i].max = LT_NO_LIMIT;
+	if (limits->nearest >= 0)
+		e->limit[limits->nearest] = limits->limit;
+	if (limits->path)
+		e->path_len = dump_text(dump, limits->path, strlen(limits->path));
+	dump_end(dump);
+}
+
+static void dump_leak(struct dump *dump, const struct leak *leak)
+{
+	dump_begin(dump, LT_LEAK);
+	dump->record.leak.id = leak->parent->id;
+	dump->record.leak.rate = leak->rate;
+	dump_end(dump);
+	dump_limits(dump, leak);
+}
+
 static void dump_totals(struct dump *dump)
 {
 	const struct core_totals *totals = &dump->core->totals;
@@ -380,6 +410,9 @@ void core_dump(const struct core *core, core_emit_fn emit, void *user)
 			dump_life(dump, life);
 	DL_FOREACH(core->queues[QUEUE_REAPED], life) /* in their order */
 		dump_life(dump, life);
+	EACH_LIFE(core, life)
+		if (life->leak)
+			dump_leak(dump, life->leak);
 	dump_begin(dump, LT_COUNTS);
 	memcpy(dump->record.counts.count, core->sent, sizeof(core->sent));
 	dump_end(dump);

@@ -107,7 +107,7 @@ struct core_totals core_totals(const struct core *core);
 
 /*
  * Gives, as records, all that another core needs to go on from here: START,
- * POLICY, HOOK, CGROUP, LIFE, COUNTS, TOTALS, TALLIES.
+ * POLICY, HOOK, CGROUP, LIFE, LEAK, LIMITS, COUNTS, TOTALS, TALLIES.
  */
 void core_dump(const struct core *core, core_emit_fn emit, void *user);
 
@@ -144,5 +144,15 @@ void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void
  */
 typedef void (*core_program_fn)(void *user, struct lt_id id, uint64_t exec_ns);
 void core_each_program(const struct core *core, core_program_fn fn, void *user);
+
+/*
+ * Calls fn for each parent whose leak is open and whose limits (LT_LIMITS) were
+ * last read before that time, or never. fn must not change the core.
+ */
+void core_each_leak(const struct core *core, uint64_t before_ns, core_id_fn fn, void *user);
+
+/* Calls fn for each process of a real user id that is not reaped. */
+typedef void (*core_task_fn)(void *user, struct lt_id id, bool dying);
+void core_each_of_user(const struct core *core, uint32_t uid, core_task_fn fn, void *user);
 
 #endif

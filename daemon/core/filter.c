@@ -35,6 +35,11 @@ static int set_count(struct filter *filter, const char *value)
 	return text_parse_number(value, UINT64_MAX, &filter->count);
 }
 
+static int set_min(struct filter *filter, const char *value)
+{
+	return text_parse_number(value, UINT64_MAX, &filter->min);
+}
+
 static int set_text(char *field, const char *value)
 {
 	if (!*value || strlen(value) >= FILTER_TEXT_SIZE)
@@ -159,7 +164,7 @@ static int set_lately(struct filter *filter, const char *value)
 	return text_parse_duration(value, &filter->lately_ns);
 }
 
-#define VIEW_ROWS (VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_COW | VIEW_BIRTHS)
+#define VIEW_ROWS (VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_COW | VIEW_BIRTHS | VIEW_LEAKS)
 #define VIEW_ANY (VIEW_ROWS | VIEW_EVENTS)
 
 const struct filter_option filter_options[] = {
@@ -176,6 +181,7 @@ const struct filter_option filter_options[] = {
 	  VIEW_ROWS, set_filter_text },
 	{ "lately", "DURATION", "also what ended at most so long ago",
 	  VIEW_ZOMBIES | VIEW_PROCESSES, set_lately },
+	{ "min", "N", "only parents that hold so many zombies", VIEW_LEAKS, set_min },
 	{ "all", NULL, "also what was reaped a while ago and is still remembered", VIEW_PROCESSES,
 	  set_all },
 	{ "all", NULL, "also forks that are over and copied less than 1 MiB", VIEW_COW, set_all },
@@ -221,7 +227,7 @@ bool filter_life(const struct filter *filter, const struct life *life)
 		return false;
 	if (*filter->comm && fnmatch(filter->comm, life->comm, 0))
 		return false;
-	if (*filter->unit && (!cgroup || !cgroup->unit || fnmatch(filter->unit, cgroup->unit, 0)))
+	if (*filter->unit && (!cgroup || !unit_matches(filter->unit, cgroup->unit)))
 		return false;
 	if (*filter->container &&
 	    (!cgroup || strncmp(cgroup->container, filter->container, strlen(filter->container))))

@@ -94,6 +94,14 @@ struct fork {
 	struct cow_sum by_child; /* when it ended; before, see its cow */
 };
 
+/* The nearest of the limits that bound a parent's forks, as last read. */
+struct leak_limits {
+	uint64_t at_ns;
+	struct lt_limit limit;
+	int nearest; /* enum lt_limit_kind; -1: there is none */
+	char *path;  /* of a cgroup's; otherwise NULL */
+};
+
 /* A parent with flagged zombies. since_ns 0: not open. */
 struct leak {
 	struct life *parent;
@@ -102,6 +110,8 @@ struct leak {
 	uint64_t shrunk_ns; /* fewer than the low-water mark since; 0: not */
 	uint32_t flagged;
 	uint32_t aged;
+	struct lt_rate rate;
+	struct leak_limits *limits; /* NULL: not read */
 };
 
 /*
@@ -294,6 +304,41 @@ void cow_dump(struct lt_life *e, const struct life *life);
 void cow_free(struct core *core, struct life *life);
 bool cow_is_observed(const struct core *core);
 
+/* Since when its parent holds a zombie. */
+static inline uint64_t life_held_ns(const struct life *life)
+{
+	return life->zombie_ns;
+}
+
+/* leak.c: made for a parent when it gets its first flagged zombie */
+struct leak *leak_new(struct core *core, struct life *parent);
+void leak_free(struct core *core, struct leak *leak);
+/* A zombie, in its queue, came to a parent or is about to leave it. */
+void leak_gained(struct life *parent, const struct life *zombie, uint64_t at_ns);
+void leak_lost(struct life *parent, const struct life *zombie, uint64_t at_ns);
+void leak_set_limits(struct core *core, struct life *parent, const struct lt_limits *e);
+
+/* Of its zombies: begin of the oldest, and since when it holds any; UINT64_MAX: it has none. */
+struct leak_age {
+	uint64_t oldest_ns, held_ns;
+};
+
+struct leak_age leak_age(const struct leak *leak);
+/*
+ * Zombies gained less lost, a second: since it holds the longest held one, or
+ * over the last slots if that is longer ago.
+ */
+double leak_rate_per_s(const struct leak *leak, const struct leak_age *age, uint64_t now_ns);
+/* Tasks to the nearest limit; false where none is known. */
+bool leak_pids_left(const struct leak *leak, uint64_t *left);
+/*
+ * The zombie that speaks for a leak: of several causes that which the most have,
+ * and of those the oldest. NULL: it holds none.
+ */
+const struct life *leak_witness(const struct core *core, const struct leak *leak, uint64_t now_ns);
+/* Of that limit. */
+const char *leak_limit_name(const struct leak *leak);
+
 /* cgroup.c */
 void cgroup_apply(struct core *core, const struct lt_cgroup *record);
 void cgroup_put(struct core *core, struct cgroup_info *cgroup);
@@ -304,6 +349,8 @@ void cgroups_free(struct core *core);
  * new string, or NULL.
  */
 char *cgroup_unit_of(const char *path);
+/* Whether a glob matches a unit's name, in which a backslash is a character: dev-x\\x2dy.service. */
+bool unit_matches(const char *glob, const char *unit);
 /* The container id in a path: 64 hex digits. Returns false if there is none. */
 bool cgroup_container_of(const char *path, char id[CONTAINER_ID_LEN + 1]);
 

@@ -59,20 +59,18 @@ static uint32_t low_water(const struct policy *policy)
 	return (policy->leak_count + 1) / 2;
 }
 
-static bool any_matches(const struct glob_list *list, const char *name)
-{
-	if (!name || !list->globs)
-		return false;
-	for (char **glob = list->globs; *glob; glob++)
-		if (!fnmatch(*glob, name, 0))
-			return true;
-	return false;
-}
-
 static bool is_ignored(const struct core *core, const struct life *parent)
 {
-	return any_matches(&core->policy.ignore_comm, parent->comm) ||
-	       any_matches(&core->policy.ignore_unit, parent->cgroup ? parent->cgroup->unit : NULL);
+	const char *unit = parent->cgroup ? parent->cgroup->unit : NULL;
+	char **glob;
+
+	for (glob = core->policy.ignore_comm.globs; glob && *glob; glob++)
+		if (!fnmatch(*glob, parent->comm, 0))
+			return true;
+	for (glob = core->policy.ignore_unit.globs; glob && *glob; glob++)
+		if (unit_matches(*glob, unit))
+			return true;
+	return false;
 }
 
 static void tell_leak(struct core *core, const struct leak *leak, enum change_kind kind,
@@ -104,10 +102,8 @@ static void leak_close(struct core *core, struct leak *leak, const char *reason)
 
 static void leak_drop_if_idle(struct core *core, struct leak *leak)
 {
-	if (leak->since_ns || leak->flagged)
-		return;
-	leak->parent->leak = NULL;
-	core_release(core, leak, sizeof(*leak));
+	if (!leak->since_ns && !leak->flagged)
+		leak_free(core, leak);
 }
 
 static bool must_open(const struct core *core, const struct leak *leak)
@@ -134,12 +130,7 @@ static void leak_evaluate(struct core *core, struct leak *leak)
 
 static struct leak *leak_of(struct core *core, struct life *parent)
 {
-	if (!parent->leak) {
-		parent->leak = core_alloc(core, sizeof(*parent->leak));
-		if (parent->leak)
-			parent->leak->parent = parent;
-	}
-	return parent->leak;
+	return parent->leak ? parent->leak : leak_new(core, parent);
 }
 
 /* Adds what one zombie of that queue weighs in its parent's leak. */
@@ -168,11 +159,13 @@ static void leak_sub(struct core *core, struct life *parent, unsigned queue)
 
 void policy_leave_parent(struct core *core, struct life *life)
 {
+	leak_lost(life->parent, life, core->now_ns);
 	leak_sub(core, life->parent, life->queue);
 }
 
 void policy_join_parent(struct core *core, struct life *life)
 {
+	leak_gained(life->parent, life, core->now_ns);
 	leak_add(core, life->parent, life->queue);
 }
 
@@ -194,10 +187,14 @@ static void restage(struct core *core, struct life *life, enum queue queue)
 	unsigned was = life->queue;
 
 	core->totals.flagged += (uint32_t)is_flagged_queue(queue) - (uint32_t)is_flagged_queue(was);
-	if (queue == QUEUE_NONE)
+	if (queue == QUEUE_NONE) {
+		leak_lost(life->parent, life, core->now_ns);
 		queue_remove(core, life);
-	else
+	} else {
 		queue_put(core, life, queue);
+		if (was < QUEUE_YOUNG)
+			leak_gained(life->parent, life, life->zombie_ns);
+	}
 	leak_add(core, life->parent, queue);
 	leak_sub(core, life->parent, was);
 }

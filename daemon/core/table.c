@@ -366,7 +366,7 @@ void life_free(struct core *core, struct life *life)
 	core_release(core, life->waits, sizeof(*life->waits));
 	core_release(core, life->births, sizeof(*life->births));
 	cow_free(core, life);
-	core_release(core, life->leak, sizeof(*life->leak));
+	leak_free(core, life->leak);
 	core_release(core, life->failures, sizeof(*life->failures));
 	core_release(core, life, sizeof(*life));
 }

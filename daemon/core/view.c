@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "parts.h"
 #include "rows.h"
 #include "text.h"
 #include "why.h"
@@ -18,37 +19,6 @@
 
 /* ---- small values ---- */
 
-static void set(json_t *object, const char *key, json_t *value)
-{
-	json_object_set_new_nocheck(object, key, value ? value : json_null());
-}
-
-static json_t *integer(uint64_t n)
-{
-	return json_integer((json_int_t)n);
-}
-
-/* A time that has not come yet is null. */
-static json_t *when(uint64_t ns)
-{
-	return ns ? integer(ns) : json_null();
-}
-
-static json_t *id_text(struct lt_id id)
-{
-	char buf[TEXT_ID_SIZE];
-
-	if (!id.pid)
-		return json_null();
-	snprintf(buf, sizeof(buf), "%" PRIu64 "-%" PRIu64, (uint64_t)id.pid, (uint64_t)id.start_ns);
-	return json_string(buf);
-}
-
-static json_t *text(const char *string)
-{
-	return string && *string ? text_json(string, strlen(string)) : json_null();
-}
-
 static json_t *signal_name(int signal)
 {
 	char buf[16];
@@ -57,13 +27,6 @@ static json_t *signal_name(int signal)
 		return json_null();
 	text_signal(signal, buf, sizeof(buf));
 	return json_string(buf);
-}
-
-static json_t *comm_of(const struct core *core, struct lt_id id)
-{
-	const struct life *life = id.pid ? life_find(core, id) : NULL;
-
-	return life ? text(life->comm) : json_null();
 }
 
 /* ---- parts of a life ---- */
@@ -330,13 +293,6 @@ static json_t *view_cow_of(const struct core *core, const struct life *life)
 	return view_cow_sum(core, cow_of(life));
 }
 
-static void set_place(json_t *object, const struct cgroup_info *cgroup)
-{
-	set(object, "cgroup", cgroup ? text(cgroup->path) : NULL);
-	set(object, "unit", cgroup ? text(cgroup->unit) : NULL);
-	set(object, "container", cgroup ? text(cgroup->container) : NULL);
-}
-
 static void set_program(json_t *object, const struct life *life, const struct viewer *viewer)
 {
 	const struct program *program = life->program;
@@ -404,11 +360,6 @@ static json_t *view_life(const struct core *core, const struct life *life,
 	return object;
 }
 
-static uint64_t since(uint64_t now_ns, uint64_t then_ns)
-{
-	return now_ns > then_ns ? now_ns - then_ns : 0;
-}
-
 static bool is_flagged(const struct life *life)
 {
 	return life->queue == QUEUE_FLAGGED || life->queue == QUEUE_AGED;
@@ -437,10 +388,8 @@ static json_t *view_zombie(const struct core *core, const struct life *life, uin
 
 /* ---- documents ---- */
 
-typedef json_t *(*view_row_fn)(const struct rows *rows, const struct row *row);
-
 /* What is left of the rows, as a document. Frees them. */
-static json_t *view_rows(struct rows *rows, enum column otherwise, const char *name, view_row_fn fn)
+json_t *view_rows(struct rows *rows, enum column otherwise, const char *name, view_row_fn fn)
 {
 	json_t *document = json_object(), *array = json_array();
 

@@ -36,6 +36,7 @@ struct filter {
 	struct lt_id select; /* is to be among the rows; pid 0: none */
 	uint64_t younger_ns; /* 0: of any age */
 	uint64_t lately_ns;  /* also what ended at most so long ago */
+	uint64_t min;	     /* leaks: zombies */
 	bool has_pid, has_uid, kernel, all, reverse, tree;
 	char text[FILTER_TEXT_SIZE];
 	char comm[FILTER_TEXT_SIZE];
@@ -50,7 +51,8 @@ enum view_kind {
 	VIEW_EVENTS = 4,
 	VIEW_COW = 8,
 	VIEW_TREE = 16,
-	VIEW_BIRTHS = 32
+	VIEW_BIRTHS = 32,
+	VIEW_LEAKS = 64
 };
 
 /* One filter: its name is the query parameter and the long option. */
@@ -89,6 +91,9 @@ json_t *view_cow(const struct core *core, uint64_t now_ns, const struct filter *
 /* Who forks most: the creators, with their births of the last whole second and in all. */
 json_t *view_births(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		    const struct viewer *viewer);
+/* Parents that leak, those with the most zombies first. */
+json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		   const struct viewer *viewer);
 json_t *view_status(const struct core *core, uint64_t now_ns);
 /* One line of `tail`. */
 json_t *view_change(const struct core *core, const struct change *change,

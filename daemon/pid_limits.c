@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "pid_limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <limits.h>
+#include <mntent.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proc.h"
+
+/* kernel/pid.c: once all have been given out, pids below this are not given again. */
+#define RESERVED_PIDS 300
+
+struct limits {
+	struct lt_limit pid_max, threads_max;
+	uint32_t pids_hierarchy; /* of the v1 controller; 0: cgroup2 */
+	char cgroups[PATH_MAX];	 /* where that hierarchy is mounted; "": nowhere */
+};
+
+static const struct lt_limit no_limit = { .max = LT_NO_LIMIT };
+
+/* ---- small files ---- */
+
+/* A number, "max" or "unlimited"; false for anything else. */
+static bool parse_limit(const char *text, __u64 *limit)
+{
+	char *end;
+
+	*limit = LT_NO_LIMIT;
+	if (!strncmp(text, "max", 3) || !strncmp(text, "unlimited", 9))
+		return true;
+	errno = 0;
+	*limit = strtoull(text, &end, 10);
+	return end > text && !errno;
+}
+
+static bool read_limit(const char *path, __u64 *limit)
+{
+	char text[64];
+
+	return proc_read_text(AT_FDCWD, path, text, sizeof(text)) > 0 && parse_limit(text, limit);
+}
+
+/* ---- of the host ---- */
+
+/* proc_loadavg(5), its fourth field: "running/all", zombies among them (nr_threads). */
+static bool count_tasks(uint64_t *tasks)
+{
+	char text[128];
+
+	return proc_read_text(AT_FDCWD, "/proc/loadavg", text, sizeof(text)) > 0 &&
+	       sscanf(text, "%*s %*s %*s %*u/%" SCNu64, tasks) == 1;
+}
+
+static uint64_t count_reserved_pids(void)
+{
+	uint64_t count = 0;
+
+	for (pid_t pid = 1; pid < RESERVED_PIDS; pid++)
+		count += !kill(pid, 0) || errno != ESRCH;
+	return count;
+}
+
+static void find_cgroups(struct limits *limits)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *mount;
+
+	limits->pids_hierarchy = proc_pids_hierarchy();
+	while (mounts && !*limits->cgroups && (mount = getmntent(mounts)))
+		if (limits->pids_hierarchy ?
+			    !strcmp(mount->mnt_type, "cgroup") && hasmntopt(mount, "pids") :
+			    !strcmp(mount->mnt_type, "cgroup2"))
+			snprintf(limits->cgroups, sizeof(limits->cgroups), "%s", mount->mnt_dir);
+	if (mounts)
+		endmntent(mounts);
+}
+
+struct limits *limits_begin(void)
+{
+	struct limits *limits = calloc(1, sizeof(*limits));
+	uint64_t tasks, low;
+	__u64 max;
+
+	if (!limits)
+		return NULL;
+	limits->pid_max = limits->threads_max = no_limit;
+	find_cgroups(limits);
+	if (!count_tasks(&tasks))
+		return limits;
+	if (read_limit("/proc/sys/kernel/threads-max", &max))
+		limits->threads_max = (struct lt_limit){ max, tasks };
+	if (!read_limit("/proc/sys/kernel/pid_max", &max) || max <= RESERVED_PIDS)
+		return limits;
+	low = count_reserved_pids();
+	limits->pid_max = (struct lt_limit){ max - RESERVED_PIDS, tasks > low ? tasks - low : 0 };
+	return limits;
+}
+
+void limits_end(struct limits *limits)
+{
+	free(limits);
+}
+
+/* ---- of its cgroup and those above ---- */
+
+/* Lines of /proc/PID/cgroup: hierarchy:controllers:path. NULL: not there, or removed. */
+static char *find_path(char *lines, uint32_t hierarchy)
+{
+	char *save = NULL, *end, *path;
+
+	for (char *line = strtok_r(lines, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (strtoul(line, &end, 10) != hierarchy || *end != ':')
+			continue;
+		path = strchr(end + 1, ':');
+		return path && path[1] == '/' && strncmp(path, ":/..", 4) ? path + 1 : NULL;
+	}
+	return NULL;
+}
+
+static bool read_cgroup(const char *cgroups, const char *path, struct lt_limit *limit)
+{
+	char file[PATH_MAX * 2 + 32];
+
+	snprintf(file, sizeof(file), "%s%s/pids.max", cgroups, path);
+	if (!read_limit(file, &limit->max) || limit->max == LT_NO_LIMIT)
+		return false;
+	snprintf(file, sizeof(file), "%s%s/pids.current", cgroups, path);
+	return read_limit(file, &limit->used);
+}
+
+static int64_t left_of(struct lt_limit limit)
+{
+	return limit.max == LT_NO_LIMIT ? INT64_MAX : (int64_t)(limit.max - limit.used);
+}
+
+/* From the innermost upwards; returns the nearest, and cuts path to that one's. */
+static struct lt_limit nearest_cgroup(const char *cgroups, char *path)
+{
+	struct lt_limit nearest = no_limit, limit;
+	size_t nearest_len = 0;
+	char *slash, at[PATH_MAX];
+
+	snprintf(at, sizeof(at), "%s", path);
+	while ((slash = strrchr(at, '/')) && slash[1]) {
+		if (read_cgroup(cgroups, at, &limit) && left_of(limit) < left_of(nearest)) {
+			nearest = limit;
+			nearest_len = strlen(at);
+		}
+		*slash = '\0';
+		if (slash == at)
+			break;
+	}
+	path[nearest_len] = '\0';
+	return nearest;
+}
+
+/* ---- of its user ---- */
+
+/* The line of /proc/PID/limits or /proc/PID/status that begins so; what follows, or NULL. */
+static const char *find_line(const char *text, const char *begin)
+{
+	const char *at = text;
+
+	while (at && strncmp(at, begin, strlen(begin))) {
+		at = strchr(at, '\n');
+		at += at != NULL;
+	}
+	if (!at)
+		return NULL;
+	at += strlen(begin);
+	return at + strspn(at, " \t");
+}
+
+/* copy_process() lets the initial user and these capabilities pass. */
+static bool is_bound(int dir, uint32_t *uid)
+{
+	const uint64_t may_pass = 1ULL << CAP_SYS_RESOURCE | 1ULL << CAP_SYS_ADMIN;
+	char status[4096];
+	const char *caps;
+
+	if (proc_read_text(dir, "status", status, sizeof(status)) <= 0 ||
+	    !find_line(status, "Uid:") || !(caps = find_line(status, "CapEff:")))
+		return false;
+	*uid = (uint32_t)strtoul(find_line(status, "Uid:"), NULL, 10);
+	return *uid && !(strtoull(caps, NULL, 16) & may_pass);
+}
+
+static struct lt_limit read_nproc(int dir, limits_count_fn tasks_of, void *user)
+{
+	struct lt_limit limit = no_limit;
+	char text[4096];
+	const char *line;
+	uint32_t uid;
+
+	if (proc_read_text(dir, "limits", text, sizeof(text)) <= 0 || !is_bound(dir, &uid))
+		return no_limit;
+	line = find_line(text, "Max processes");
+	if (!line || !parse_limit(line, &limit.max) || limit.max == LT_NO_LIMIT)
+		return no_limit;
+	limit.used = tasks_of(user, uid);
+	return limit;
+}
+
+/* ---- all ---- */
+
+void limits_read(const struct limits *limits, struct lt_id id, uint64_t now_ns,
+		 limits_count_fn tasks_of, record_fn fn, void *user)
+{
+	union {
+		struct lt_limits e;
+		char bytes[LT_RECORD_MAX];
+	} record = { .e = { .hdr = { .kind = LT_LIMITS, .time_ns = now_ns }, .id = id } };
+	struct lt_limits *e = &record.e;
+	char lines[8192], *path = NULL;
+	int dir = proc_open(id);
+
+	if (dir < 0)
+		return;
+	e->limit[LT_LIMIT_PID_MAX] = limits->pid_max;
+	e->limit[LT_LIMIT_THREADS_MAX] = limits->threads_max;
+	e->limit[LT_LIMIT_NPROC] = read_nproc(dir, tasks_of, user);
+	e->limit[LT_LIMIT_CGROUP] = no_limit;
+	if (*limits->cgroups && proc_read_text(dir, "cgroup", lines, sizeof(lines)) > 0)
+		path = find_path(lines, limits->pids_hierarchy);
+	close(dir);
+	if (path) {
+		e->limit[LT_LIMIT_CGROUP] = nearest_cgroup(limits->cgroups, path);
+		e->path_len = (__u32)strnlen(path, LT_CGROUP_PATH_MAX);
+		memcpy(e->path, path, e->path_len);
+	}
+	e->hdr.size = (__u32)(sizeof(*e) + e->path_len + LT_ALIGN - 1) & ~(__u32)(LT_ALIGN - 1);
+	fn(user, e, e->hdr.size);
+}
