@@ -20,6 +20,7 @@ static bool is_zombie(const struct life *life)
 static void rate_add(struct lt_rate *rate, uint64_t at_ns, int32_t by)
 {
 	uint64_t slot = at_ns / LT_RATE_SLOT_NS;
+	int32_t *net;
 
 	if (slot + LT_RATE_SLOTS <= rate->slot)
 		return;
@@ -29,7 +30,8 @@ static void rate_add(struct lt_rate *rate, uint64_t at_ns, int32_t by)
 		while (rate->slot < slot)
 			rate->net[++rate->slot % LT_RATE_SLOTS] = 0;
 	}
-	rate->net[slot % LT_RATE_SLOTS] += by;
+	net = &rate->net[slot % LT_RATE_SLOTS];
+	*net = (int32_t)((uint32_t)*net + (uint32_t)by); /* a record may have told any number */
 }
 
 void leak_gained(struct life *parent, const struct life *zombie, uint64_t at_ns)

@@ -2,7 +2,8 @@
  * usage: leak N [AGE [NAME]] - N children that exit and are never reaped
  *
  * Ends after AGE seconds (0: only when told) or at SIGTERM, and leaves them to
- * init. Lines of standard input: "more N", "reap N" (all without N), "end".
+ * init. Lines of standard input: "more N", "reap N" (all without N), "try" (one
+ * more, which may fail: "tried" says with what), "end".
  */
 #include "cast.h"
 
@@ -26,6 +27,17 @@ static void reap_some(int n)
 		;
 }
 
+static void try_one(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(1);
+	say("tried", "%s", pid < 0 ? strerrorname_np(errno) : "born");
+	if (pid > 0)
+		await_death(pid);
+}
+
 /* False when it is told to end. */
 static bool obey(const char *line)
 {
@@ -35,6 +47,8 @@ static bool obey(const char *line)
 		add(n);
 	else if (!strncmp(line, "reap", 4))
 		reap_some(sscanf(line, "reap %d", &n) == 1 ? n : 1 << 30);
+	else if (!strcmp(line, "try"))
+		try_one();
 	else if (!strcmp(line, "end"))
 		return false;
 	say("obeyed", "%s", line);

@@ -423,13 +423,14 @@ static void pass_on(void *user, const struct lt_hdr *record)
 	feed(user, record);
 }
 
-static char *document(const struct bench *bench, bool zombies)
+typedef json_t *(*view_fn)(const struct core *core, uint64_t now_ns, const struct filter *filter,
+			   const struct viewer *viewer);
+
+static char *document(const struct bench *bench, view_fn view)
 {
 	static const struct viewer everyone = { .all = true };
 	static const struct filter all = { .all = true, .kernel = true };
-	uint64_t now_ns = core_now_ns(bench->core);
-	json_t *json = zombies ? view_zombies(bench->core, now_ns, &all, &everyone) :
-				 view_processes(bench->core, now_ns, &all, &everyone);
+	json_t *json = view(bench->core, core_now_ns(bench->core), &all, &everyone);
 	size_t len;
 	char *text = view_text(json, &len);
 
@@ -439,8 +440,10 @@ static char *document(const struct bench *bench, bool zombies)
 
 static void check_same(const struct bench *a, const struct bench *b)
 {
-	for (int zombies = 0; zombies < 2; zombies++) {
-		char *x = document(a, zombies), *y = document(b, zombies);
+	static const view_fn views[] = { view_zombies, view_processes, view_leaks };
+
+	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
+		char *x = document(a, views[i]), *y = document(b, views[i]);
 
 		cr_assert_str_eq(x, y, "\n%s\n%s", x, y);
 		free(x);

@@ -1,0 +1,344 @@
+/*
+ * lifetrace leaks: a row a leaking parent, and how many more children it can
+ * have. The oracle of that is the kernel: so many forks succeed, and the next
+ * one fails.
+ */
+#include "groups.h"
+
+#define OWN_UID 64321 /* nobody else's */
+
+static struct lt *start(void)
+{
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "5", "--leak-age", "1h",
+				  "--leak-settle", "1h", NULL);
+
+	lt__tail(lt);
+	return lt;
+}
+
+static struct cast *leak(struct lt *lt, const char *n)
+{
+	struct cast *cast = cast__start("leak", n, "0", NULL);
+
+	lt__await_event(lt, lt__id(lt, cast__pid(cast)), "leak-open", 0);
+	return cast;
+}
+
+/* The row of PID in `leaks` with an option; NULL when there is none. */
+static json_t *leak_row(struct lt *lt, pid_t pid, const char *option, const char *value)
+{
+	json_t *json = lt__json(lt, NULL, "leaks", option, value, NULL), *row, *found = NULL;
+	size_t i;
+
+	json_array_foreach(json_at(json, "leaks"), i, row)
+		if (int_at(row, "pid") == pid)
+			found = json_incref(row);
+	json_decref(json);
+	return found;
+}
+
+static bool has_row(struct lt *lt, pid_t pid, const char *option, const char *value)
+{
+	json_t *row = leak_row(lt, pid, option, value);
+
+	json_decref(row);
+	return row;
+}
+
+LT_TEST(leaking, the_row)
+{
+	static const char *const names[] = {
+		"parent_id", "pid",	 "comm",	   "unit",
+		"container", "zombies",	 "oldest_ms",	   "rate_per_minute",
+		"cause",     "evidence", "remedy",	   "clear_now",
+		"pids_left", "limit",	 "exhausted_in_s", "since_ns",
+		"stacks"
+	};
+	struct lt *lt = start();
+	struct cast *cast = leak(lt, "7");
+	const char *id = lt__id(lt, cast__pid(cast));
+	json_t *row = leak_row(lt, cast__pid(cast), NULL, NULL);
+	json_t *open = lt__await_event(lt, id, "leak-open", 0);
+
+	lt_require(row, "no row");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		lt_require(json_object_get(row, names[i]), "no %s", names[i]);
+	expect(row, "parent_id=%s comm=leak zombies=7 since_ns=%ld stacks=null", id,
+	       int_at(open, "since_ns"));
+	lt_require(int_at(row, "oldest_ms") >= 100, "oldest_ms");
+	lt_require(json_number_value(json_at(row, "rate_per_minute")) > 0, "rate_per_minute");
+	lt_require(int_at(row, "exhausted_in_s") > 0, "exhausted_in_s");
+	json_decref(row);
+	cast__tell(cast, "reap");
+	cast__str(cast, "obeyed", 0);
+	row = leak_row(lt, cast__pid(cast), NULL, NULL);
+	expect(row, "zombies=0 oldest_ms=null cause=null exhausted_in_s=null");
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(leaking, as_text)
+{
+	struct lt *lt = start();
+	struct cast *cast = leak(lt, "7");
+	struct output output;
+	char words[64];
+
+	lt__run(lt, &output, "leaks", NULL);
+	snprintf(words, sizeof(words), "%d leak", cast__pid(cast));
+	lt_require(!output.code && strstr(output.out, words) && strstr(output.out, "PIDS LEFT"),
+		   "%s%s", output.out, output.err);
+	output__free(&output);
+	lt__run(lt, &output, "leaks", "--min", "100000", NULL);
+	lt_require(!output.code && !strcmp(output.out, "no leaks\n"), "%s", output.out);
+	output__free(&output);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(leaking, filters)
+{
+	struct lt *lt = start();
+	struct cast *cast = leak(lt, "7");
+	pid_t pid = cast__pid(cast);
+	struct output output;
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	lt_require(has_row(lt, pid, "--min", "7"), "--min");
+	lt_require(!has_row(lt, pid, "--min", "8"), "--min");
+	lt_require(has_row(lt, pid, "--older", "1ms"), "--older");
+	lt_require(!has_row(lt, pid, "--older", "1h"), "--older");
+	lt_require(has_row(lt, pid, "--comm", "lea?"), "--comm");
+	lt_require(!has_row(lt, pid, "--comm", "lea"), "--comm");
+	lt_require(has_row(lt, pid, "--pid", number), "--pid");
+	lt_require(!has_row(lt, pid, "--unit", "no\\x2dsuch.service"), "--unit");
+	lt__run(lt, &output, "leaks", "--pid", "1048576", NULL);
+	lt_require(output.code == 1 && is_one_line(output.err), "exit %d: %s", output.code,
+		   output.err);
+	output__free(&output);
+	lt__run(lt, &output, "leaks", "--older", "soon", NULL);
+	lt_require(output.code == 2 && is_one_line(output.err), "exit %d: %s", output.code,
+		   output.err);
+	output__free(&output);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* ---- limits ---- */
+
+/* The kernel's word on it: so many are born, and then none. */
+static void check_left(struct cast *cast, const json_t *row, int64_t expected)
+{
+	int64_t left = int_at(row, "pids_left");
+
+	lt_require(left == expected, "%ld left, not %ld", left, expected);
+	for (int64_t i = 0; i < left; i++)
+		cast__tell(cast, "try");
+	for (int64_t i = 0; i < left; i++)
+		lt_require(!strcmp(cast__str(cast, "tried", (int)i), "born"),
+			   "only %ld of %ld were born", i, left);
+	cast__tell(cast, "try");
+	lt_require(!strcmp(cast__str(cast, "tried", (int)left), "EAGAIN"), "one more: %s",
+		   cast__str(cast, "tried", (int)left));
+}
+
+/* Of a user's: 40 tasks, of which it has the parent and seven zombies. */
+LT_TEST(leaking, up_to_the_users_limit)
+{
+	struct lt *lt = start();
+	char member[4096], user[32];
+	const char *argv[] = { "/usr/bin/env",
+			       "prlimit",
+			       "--nproc=40:40",
+			       "setpriv",
+			       user,
+			       "--clear-groups",
+			       cast__path("leak", member, sizeof(member)),
+			       "7",
+			       "0",
+			       NULL };
+	struct cast *cast;
+	json_t *row;
+
+	snprintf(user, sizeof(user), "--reuid=%d", OWN_UID);
+	cast = cast__startv(argv);
+	lt__await_event(lt, lt__id(lt, cast__pid(cast)), "leak-open", 0);
+	row = leak_row(lt, cast__pid(cast), NULL, NULL);
+	expect(row, "comm=leak");
+	lt_require(!strcmp(str_at(row, "limit"), "RLIMIT_NPROC of uid 64321"), "%s",
+		   str_at(row, "limit"));
+	check_left(cast, row, 40 - 1 - 7);
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+static const char *pids_root(void)
+{
+	FILE *f = fopen("/proc/cgroups", "re");
+	char line[256];
+	int hierarchy = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "pids %d", &hierarchy);
+	if (f)
+		fclose(f);
+	return root_of(hierarchy ? PIDS : UNIFIED);
+}
+
+static void set_max(const char *group, const char *max)
+{
+	char path[8300];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/pids.max", group);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		cr_skip_test("no pids controller here");
+	lt_require(write(fd, max, strlen(max)) == (ssize_t)strlen(max), "%s: %s", path,
+		   strerror(errno));
+	close(fd);
+}
+
+static void enter_group(const char *group, pid_t pid)
+{
+	char path[8300];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+	f = fopen(path, "we");
+	lt_require(f && fprintf(f, "%d", pid) > 0 && !fclose(f), "%s: %s", path, strerror(errno));
+}
+
+/* Zombies that were there before it was moved stay where they were: none are, here. */
+static void check_group_limit(const char *nearest, const char *inner_max, const char *outer_max,
+			      int64_t left)
+{
+	static const char inner[] = "/lt-test.slice/lt-test-x.service";
+	const char *root = pids_root();
+	struct janitor janitor = janitor_start(root);
+	char *outer_dir = strdup(make_group(root, "/lt-test.slice"));
+	char *inner_dir = strdup(make_group(root, inner));
+	struct lt *lt = start();
+	struct cast *cast;
+	char limit[256];
+	json_t *row;
+
+	set_max(inner_dir, inner_max);
+	set_max(outer_dir, outer_max);
+	cast = cast__start("leak", "0", NULL);
+	cast__int(cast, "leaking", 0);
+	enter_group(inner_dir, cast__pid(cast));
+	cast__tell(cast, "more 7");
+	lt__await_event(lt, lt__id(lt, cast__pid(cast)), "leak-open", 0);
+	row = leak_row(lt, cast__pid(cast), NULL, NULL);
+	snprintf(limit, sizeof(limit), "pids.max of %s", nearest);
+	lt_require(!strcmp(str_at(row, "limit"), limit), "%s", str_at(row, "limit"));
+	check_left(cast, row, left);
+	json_decref(row);
+	cast__free(cast);
+	janitor_end(&janitor);
+	lt__stop(lt);
+	free(outer_dir);
+	free(inner_dir);
+}
+
+LT_TEST(leaking, up_to_its_groups_limit)
+{
+	check_group_limit("/lt-test.slice/lt-test-x.service", "30", "60", 30 - 1 - 7);
+}
+
+LT_TEST(leaking, up_to_the_limit_of_a_group_above)
+{
+	check_group_limit("/lt-test.slice", "max", "25", 25 - 1 - 7);
+}
+
+/* Tasks of the whole host, zombies among them: /proc/loadavg's fourth field. */
+static int64_t all_tasks(void)
+{
+	FILE *f = fopen("/proc/loadavg", "re");
+	long tasks = 0;
+
+	lt_require(f && fscanf(f, "%*s %*s %*s %*d/%ld", &tasks) == 1, "loadavg");
+	fclose(f);
+	return tasks;
+}
+
+static int64_t number_in(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	long n = 0;
+
+	lt_require(f && fscanf(f, "%ld", &n) == 1, "%s", path);
+	fclose(f);
+	return n;
+}
+
+/* Root in no group is bound by the host alone; others come and go meanwhile. */
+LT_TEST(leaking, up_to_the_hosts_limit)
+{
+	int64_t pids = number_in("/proc/sys/kernel/pid_max") - 300;
+	int64_t threads = number_in("/proc/sys/kernel/threads-max"), left;
+	bool by_pid = pids <= threads - 300;
+	struct lt *lt = start();
+	struct cast *cast = leak(lt, "7");
+	json_t *row = leak_row(lt, cast__pid(cast), NULL, NULL);
+
+	lt_require(!strcmp(str_at(row, "limit"), by_pid ? "kernel.pid_max" : "kernel.threads-max"),
+		   "%s", str_at(row, "limit"));
+	left = (by_pid ? pids : threads) - all_tasks();
+	/* up to 300 of the tasks have pids that are not given out again */
+	lt_require(int_at(row, "pids_left") > left - 200 && int_at(row, "pids_left") < left + 500,
+		   "%ld left, %ld by /proc", int_at(row, "pids_left"), left);
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* ---- replay ---- */
+
+static json_t *recorded_leaks(struct lt *lt, const char *file)
+{
+	const char *argv[] = { LIFETRACE, "replay", file, "leaks", "--json", NULL };
+	struct output output;
+	struct result result;
+	json_t *json;
+
+	lt__run(lt, &output, "record", file, "--for", "200ms", NULL);
+	lt_require(!output.code, "%s", output.err);
+	output__free(&output);
+	run(&result, &(struct plan){ .argv = argv });
+	lt_require(!result.code, "%s", result.err);
+	json = json_loads(result.out, 0, NULL);
+	result__free(&result);
+	return json;
+}
+
+/* What was read of limits is in the recording: the row is the daemon's. */
+LT_TEST(leaking, replays_the_same)
+{
+	static const char *const same[] = { "parent_id", "zombies", "since_ns", "limit",
+					    "pids_left" };
+	struct lt *lt = start();
+	struct cast *cast = leak(lt, "7");
+	json_t *row = leak_row(lt, cast__pid(cast), NULL, NULL), *replayed, *other, *found = NULL;
+	char file[] = "/tmp/lt-leaks-XXXXXX";
+	size_t i;
+
+	close(mkstemp(file));
+	replayed = recorded_leaks(lt, file);
+	unlink(file);
+	json_array_foreach(json_at(replayed, "leaks"), i, other)
+		if (int_at(other, "pid") == cast__pid(cast))
+			found = other;
+	lt_require(found, "no row");
+	for (i = 0; i < ARRAY_SIZE(same); i++)
+		lt_require(json_equal(json_at(found, same[i]), json_at(row, same[i])), "%s",
+			   same[i]);
+	json_decref(replayed);
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
