@@ -49,6 +49,8 @@ static __always_inline int wait_returns(__s64 result, __s32 dead)
 	struct wait_under_way *call;
 	struct wait_key key;
 
+	if (!lt_works())
+		return 0;
 	call = find_wait(&key);
 	if (call && !is_interrupted(call, result))
 		wait_ends(&key, call, result, outcome_of(result, dead, call->asked.options));
@@ -117,6 +119,8 @@ static __always_inline int wait_syscall_returns(__s64 result)
 	struct wait_key key;
 	__u64 args[4];
 
+	if (!lt_works())
+		return 0;
 	call = find_wait(&key);
 	if (!call || is_interrupted(call, result))
 		return 0;
@@ -137,7 +141,7 @@ static __always_inline int fork_begins(__u64 clone_flags)
 	struct fork_under_way call = { .clone_flags = clone_flags & ~(__u64)CSIGNAL };
 	__u32 tid = bpf_get_current_pid_tgid();
 
-	if (clone_flags & CLONE_THREAD)
+	if (!lt_works() || clone_flags & CLONE_THREAD)
 		return 0;
 	call.began_ns = bpf_ktime_get_boot_ns();
 	if (!bpf_map_update_elem(&lt_fork_calls, &tid, &call, BPF_ANY))
@@ -178,7 +182,7 @@ static __always_inline int fork_returns(__s64 result)
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct fork_under_way *call = bpf_map_lookup_elem(&lt_fork_calls, &tid);
 
-	if (!call)
+	if (!lt_works() || !call)
 		return 0;
 	if (call->child.pid)
 		send_fork_end(call);

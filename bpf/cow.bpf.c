@@ -122,7 +122,8 @@ int BPF_PROG(on_alloc, struct page *page, unsigned int order, gfp_t gfp)
 	struct lt_cow_slot *slot;
 	__u32 tid;
 
-	if (!(gfp & GFP_MOVABLE) || !(gfp & GFP_HIGHMEM) || (order && order != GFP_HUGE_ORDER))
+	if (!lt_works() || !(gfp & GFP_MOVABLE) || !(gfp & GFP_HIGHMEM) ||
+	    (order && order != GFP_HUGE_ORDER))
 		return 0;
 	tid = bpf_get_current_pid_tgid();
 	slot = lt_cow_slot(tid);
@@ -201,6 +202,8 @@ static __always_inline int on_fault(__u64 address, struct pt_regs *regs, __u64 e
 	struct lt_cow_slot *slot = lt_cow_slot(tid);
 	enum privacy privacy = PRIVATE;
 
+	if (!lt_works())
+		return 0;
 	if (slot && slot->tid == tid && slot->address) { /* no page was allocated in it */
 		if (slot->begin_ns)
 			send_fault(slot, LT_COW_REUSE, 0);
@@ -252,7 +255,7 @@ static __always_inline void begin_wp(__u64 address, __u64 vm_flags)
 {
 	struct lt_cow_slot *slot;
 
-	if (vm_flags & (VM_SHARED | VM_MAYSHARE))
+	if (!lt_works() || vm_flags & (VM_SHARED | VM_MAYSHARE))
 		return;
 	slot = take_slot(lt_current(), bpf_get_current_pid_tgid());
 	if (slot)
@@ -264,7 +267,7 @@ static __always_inline void end_wp(__u32 result)
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct lt_cow_slot *slot = lt_cow_slot(tid);
 
-	if (!slot || slot->tid != tid || !slot->address)
+	if (!lt_works() || !slot || slot->tid != tid || !slot->address)
 		return;
 	if (!(result & (VM_FAULT_FAILED | VM_FAULT_FALLBACK))) {
 		if (slot->begin_ns)

@@ -28,6 +28,29 @@ struct {
 /* Fill of the ring from which on every record wakes the daemon. */
 const volatile __u64 lt_wake_bytes = 2 << 20;
 
+/* ---- whether to work at all ---- */
+
+volatile struct lt_gate lt_gate SEC(".data.gate") = LT_GATE_OPEN;
+
+const volatile __u64 lt_generation = 1;
+
+/* Asked first by every program that can be pinned. */
+static __always_inline bool lt_works(void)
+{
+	return lt_gate.generation == lt_generation;
+}
+
+/* Whoever looks at the clock anyway sees that no daemon was heard of for too long. */
+static __always_inline void lt_heed(__u64 now_ns)
+{
+	if (now_ns <= lt_gate.until_boot_ns || bpf_ktime_get_ns() <= lt_gate.until_mono_ns)
+		return;
+	lt_gate.quiet_ns = now_ns;
+	lt_gate.generation = 0;
+}
+
+/* ---- counters ---- */
+
 /* A CPU's own slot: nobody else's cache line. */
 static __always_inline struct lt_counters *lt_cpu_counters(void)
 {
@@ -44,12 +67,14 @@ static __always_inline void lt_count_lost(__u32 kind)
 		__sync_fetch_and_add(&c->lost[kind], 1);
 }
 
-static __always_inline void lt_count_thread(void)
+static __always_inline void lt_count_thread(__u32 tid)
 {
 	struct lt_counters *c = lt_cpu_counters();
 
-	if (c)
-		__sync_fetch_and_add(&c->threads, 1);
+	if (!c || c->newest_tid == tid)
+		return;
+	c->newest_tid = tid;
+	__sync_fetch_and_add(&c->threads, 1);
 }
 
 /* An entry of a bounded map was made, or taken out. */
@@ -86,6 +111,7 @@ static __always_inline void lt_fill_hdr(struct lt_hdr *hdr, __u32 kind, __u32 si
 	hdr->kind = kind;
 	hdr->cpu = bpf_get_smp_processor_id();
 	hdr->time_ns = bpf_ktime_get_boot_ns();
+	lt_heed(hdr->time_ns);
 }
 
 /*

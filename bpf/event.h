@@ -78,6 +78,7 @@
 	X(53, COWS, cows, lt_cow)             /* the counters, as somebody looked */ \
 	X(58, LIMITS, limits, lt_limits)      /* how many pids a leaking parent has left */ \
 	X(59, LEAK, leak, lt_leak)            /* a leak as another table knew it */ \
+	X(62, LEDGER, ledger, lt_ledger)      /* what the daemon had read so far */ \
 	X(64, TALLIES, tallies, lt_tallies)   /* more of what another table had counted */ \
 	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */
 // clang-format on
@@ -91,10 +92,12 @@ enum lt_kind {
 #undef X
 };
 
+#define LT_NO_CPU 0xffff
+
 struct lt_hdr {
 	__u32 size; /* of the whole record, this header included */
 	__u16 kind; /* enum lt_kind */
-	__u16 cpu;
+	__u16 cpu;  /* LT_NO_CPU: a kernel side's kind that the daemon made */
 	__u64 time_ns;
 };
 
@@ -624,6 +627,16 @@ struct lt_health {
 };
 
 /*
+ * Of a daemon's own: what it had read of the kernel side, so that the next one
+ * goes on from there. The table does not need it.
+ */
+struct lt_ledger {
+	struct lt_hdr hdr;
+	__u64 received[LT_KERNEL_KINDS];
+	__u64 lost[LT_KERNEL_KINDS]; /* of what the kernel side says, told so far */
+};
+
+/*
  * Maps that are bounded: where more is wanted, what was used longest ago goes.
  * What was put in, less what was taken out and what is still there, is what
  * has gone that way.
@@ -645,11 +658,30 @@ struct lt_switches {
 };
 
 /*
+ * Which generation of programs works. Pinned programs outlive their daemon, and
+ * the next daemon's may be attached beside them: only those whose lt_generation
+ * this is do anything. One, in a map that all objects of a daemon share; what
+ * it says at first is right for programs that nobody pins.
+ */
+struct lt_gate {
+	__u64 generation;    /* 0: none, as no daemon has been heard of */
+	__u64 until_boot_ns; /* for so long it is known that there is a daemon, */
+	__u64 until_mono_ns; /* by both clocks: in a suspended host it is not late */
+	__u64 quiet_ns;	     /* since when none works; 0: one does */
+};
+
+#define LT_GATE_OPEN                                                            \
+	{                                                                       \
+		.generation = 1, .until_boot_ns = ~0ULL, .until_mono_ns = ~0ULL \
+	}
+
+/*
  * What no record tells. One per CPU, in an array that the daemon maps: no
  * system call to look.
  */
 struct lt_counters {
-	__u64 threads; /* born */
+	__u64 threads;	  /* born */
+	__u64 newest_tid; /* of them: two generations of programs count it once */
 	__u64 lost[LT_KERNEL_KINDS];
 	__u64 put[LT_BOUNDED];
 	__u64 taken[LT_BOUNDED];
@@ -704,6 +736,9 @@ LT_ASSERT(LT_OFFSET(lt_tallies, reap_latency) == 2136);
 LT_ASSERT(sizeof(struct lt_tallies) == 2344);
 LT_ASSERT(LT_OFFSET(lt_health, event_delay) == 72);
 LT_ASSERT(sizeof(struct lt_health) == 184);
+LT_ASSERT(sizeof(struct lt_ledger) == 528);
+LT_ASSERT(sizeof(struct lt_gate) == 32);
+LT_ASSERT(sizeof(struct lt_counters) == 384);
 #undef LT_OFFSET
 
 #endif

@@ -90,8 +90,10 @@ int BPF_PROG(on_newtask, struct task_struct *child, __u64 clone_flags)
 	__u64 duration_ns;
 	struct lt_fork *e;
 
+	if (!lt_works())
+		return 0;
 	if (clone_flags & CLONE_THREAD) {
-		lt_count_thread();
+		lt_count_thread(child->pid);
 		return 0;
 	}
 	if (!child->pid) /* an idle task of a CPU that comes up */
@@ -131,7 +133,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	__u64 end;
 	long exe_len;
 
-	if (!e)
+	if (!lt_works() || !e)
 		return 0;
 	e->flags = 0;
 	exe_len = bpf_probe_read_kernel_str(e->text, LT_EXE_MAX, bprm->filename);
@@ -172,7 +174,7 @@ int BPF_PROG(on_rename, struct task_struct *task, const char *comm)
 {
 	struct lt_comm *e;
 
-	if (!lt_is_leader(task) || lt_in_execve(task))
+	if (!lt_works() || !lt_is_leader(task) || lt_in_execve(task))
 		return 0;
 	e = lt_reserve(LT_COMM, sizeof(*e));
 	if (!e)
@@ -321,6 +323,8 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	__u32 tgid = task->tgid;
 	struct lt_id id;
 
+	if (!lt_works())
+		return 0;
 	wait_forsaken(task);
 	lt_cow_leave(task->pid);
 	if (!lt_group_dead(ctx, task)) {
@@ -341,7 +345,7 @@ int BPF_PROG(on_free, struct task_struct *task)
 {
 	struct lt_free *e;
 
-	if (!lt_is_leader(task))
+	if (!lt_works() || !lt_is_leader(task))
 		return 0;
 	e = lt_reserve(LT_FREE, sizeof(*e));
 	if (!e)
@@ -525,6 +529,8 @@ int BPF_PROG(on_signal, int sig, struct kernel_siginfo *info, struct task_struct
 	struct child_siginfo copy = {};
 	struct lt_id id;
 
+	if (!lt_works())
+		return 0;
 	if (sig == SIGCONT) {
 		/* prepare_signal() has just set it if the process was stopped */
 		if (receiver->signal->flags & SIGNAL_CLD_CONTINUED) {
@@ -554,6 +560,8 @@ int BPF_PROG(on_deliver, int sig, struct kernel_siginfo *info, struct k_sigactio
 	__u64 handler;
 	struct lt_id id;
 
+	if (!lt_works())
+		return 0;
 	handler = (__u64)BPF_CORE_READ(action, sa.sa_handler);
 	if (handler > SIG_IGN && !(BPF_CORE_READ(action, sa.sa_flags) & SA_RESTART))
 		wait_fails_with_eintr();
@@ -644,9 +652,12 @@ int BPF_PROG(on_wait, struct pid *pid)
 	__u64 start_ns = LT_READ(current, group_leader, start_boottime);
 	__u32 tgid = LT_READ(current, tgid);
 	const struct lt_switches *switches = lt_get_switches();
-	struct lt_waits *w = own_waits(tgid, start_ns);
 	struct wait_call call = {};
+	struct lt_waits *w;
 
+	if (!lt_works())
+		return 0;
+	w = own_waits(tgid, start_ns);
 	if (!w || !switches)
 		return 0;
 	decode_wait(&call, current, !pid);
@@ -666,7 +677,7 @@ static __always_inline void emit_cgroup(__u32 kind, struct cgroup *cgroup, const
 	struct lt_cgroup *e = cgroup_scratch_get();
 	long len;
 
-	if (!e)
+	if (!lt_works() || !e)
 		return;
 	len = bpf_probe_read_kernel_str(e->path, LT_CGROUP_PATH_MAX, path);
 	len = len > 0 ? len - 1 : 0;

@@ -14,7 +14,7 @@ static __always_inline int on_release(struct task_struct *task)
 	__u32 tgid = BPF_CORE_READ(task, tgid);
 	struct lt_release *e;
 
-	if (BPF_CORE_READ(task, pid) != tgid)
+	if (!lt_works() || BPF_CORE_READ(task, pid) != tgid)
 		return 0;
 	e = lt_reserve(LT_RELEASE, sizeof(*e));
 	if (!e)

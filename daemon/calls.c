@@ -26,7 +26,7 @@ struct calls {
 	struct links *links; /* of the system calls' tracepoints */
 	pthread_t closer;
 	bool closing;
-	__u64 cleared[LT_BOUNDED], evicted[LT_BOUNDED];
+	__u64 evicted[LT_BOUNDED];
 };
 
 /* ---- the sets ---- */
@@ -53,6 +53,28 @@ static enum reach reach_of(const char *name)
 		if (!strcmp(set_programs[i].name, name))
 			return set_programs[i].reach;
 	return REACH_TRACEPOINTS;
+}
+
+enum lt_kind calls_kind(const char *program)
+{
+	for (size_t i = 0; i < SET_PROGRAMS; i++)
+		if (!strcmp(set_programs[i].name, program))
+			return set_programs[i].kind;
+	return 0;
+}
+
+/* The set that another daemon left attached; REACHES: none. */
+static enum reach kept_reach(const struct pins *pins)
+{
+	for (size_t i = 0; i < SET_PROGRAMS; i++)
+		if (pins_has_link(pins, set_programs[i].name))
+			return set_programs[i].reach;
+	return REACHES;
+}
+
+const void *calls_elf_bytes(size_t *size)
+{
+	return calls_bpf__elf_bytes(size);
 }
 
 static const struct {
@@ -95,16 +117,14 @@ static void set_switches(struct calls *calls)
 }
 
 /* Calls whose end was not seen, as nobody watched: what is left of them means nothing. */
-static __u64 clear(const struct bpf_map *map)
+static void clear(const struct bpf_map *map, __u64 *taken)
 {
 	char key[64];
-	__u64 cleared = 0;
 
 	while (bpf_map__key_size(map) <= sizeof(key) &&
 	       !bpf_map_get_next_key(bpf_map__fd(map), NULL, key) &&
 	       !bpf_map_delete_elem(bpf_map__fd(map), key))
-		cleared++;
-	return cleared;
+		__sync_fetch_and_add(taken, 1);
 }
 
 static __u64 count_keys(const struct bpf_map *map)
@@ -137,7 +157,7 @@ void calls_evicted(struct calls *calls, const __u64 put[LT_BOUNDED], const __u64
 {
 	for (int i = 0; i < LT_BOUNDED_COWS; i++) { /* those before are of calls */
 		const struct bpf_map *map = bounded(calls, i);
-		__u64 out = taken[i] + calls->cleared[i] + calls->evicted[i], there;
+		__u64 out = taken[i] + calls->evicted[i], there;
 
 		if (put[i] > out && put[i] - out > bpf_map__max_entries(map) / 2) {
 			there = count_keys(map);
@@ -173,9 +193,12 @@ static int try_reach(struct calls *calls, const struct bpf_object_open_opts *opt
 		return -errno;
 	calls->reach = reach;
 	calls->skel->rodata->lt_wake_bytes = calls->maps.wake_bytes;
+	calls->skel->rodata->lt_generation = pins_generation(calls->maps.pins);
 	bpf_object__for_each_program(program, calls->skel->obj)
 		bpf_program__set_autoload(program, reach_of(bpf_program__name(program)) == reach);
 	err = reuse_maps(calls->skel, &calls->maps);
+	if (!err)
+		err = pins_take(calls->maps.pins, calls->skel->obj);
 	if (!err)
 		err = calls_bpf__load(calls->skel);
 	if (!err && reach != REACH_TRACEPOINTS)
@@ -197,17 +220,22 @@ int calls_new(struct calls **calls, const struct calls_maps *maps,
 	if (!c)
 		return err;
 	c->maps = *maps;
+	if (kept_reach(maps->pins) != REACHES)
+		reach = kept_reach(maps->pins);
 	for (; reach < REACHES; reach++) {
 		err = try_reach(c, opts, reach);
 		if (!err)
 			break;
 	}
-	c->switches.syscalls = reach == REACH_TRACEPOINTS;
-	if (err)
+	if (err) {
 		free(c);
-	else
-		*calls = c;
-	return err;
+		return err;
+	}
+	pins_keep(maps->pins, c->skel->skeleton);
+	c->switches.syscalls = reach == REACH_TRACEPOINTS;
+	set_switches(c);
+	*calls = c;
+	return 0;
 }
 
 /* ---- the system calls' tracepoints ---- */
@@ -292,8 +320,8 @@ static int start_watching(struct calls *calls)
 		err = attach_syscalls(calls, attach_raw);
 	if (err)
 		return err;
-	calls->cleared[LT_BOUNDED_CALLS] += clear(calls->maps.wait_calls);
-	calls->cleared[LT_BOUNDED_FORKS] += clear(calls->maps.fork_calls);
+	clear(calls->maps.wait_calls, &calls->maps.taken[LT_BOUNDED_CALLS]);
+	clear(calls->maps.fork_calls, &calls->maps.taken[LT_BOUNDED_FORKS]);
 	calls->switches.wait_results = calls->switches.fork_calls = 1;
 	set_switches(calls);
 	return 0;
@@ -377,7 +405,7 @@ void calls_add_misses(const struct calls *calls, __u64 lost[LT_KERNEL_KINDS])
 			bpf_object__find_program_by_name(calls->skel->obj, set_programs[i].name);
 		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);
-		int fd = program ? bpf_program__fd(program) : -1;
+		int fd = program ? pins_program_fd(calls->maps.pins, program) : -1;
 
 		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
 			lost[set_programs[i].kind] += info.recursion_misses;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "event.h"
+#include "pins.h"
 
 /* What this kernel allows, best first. */
 enum reach { REACH_FENTRY, REACH_KPROBE, REACH_TRACEPOINTS, REACHES };
@@ -20,6 +21,8 @@ enum reach { REACH_FENTRY, REACH_KPROBE, REACH_TRACEPOINTS, REACHES };
 struct calls_maps {
 	const struct bpf_map *ring, *counters, *waits, *wait_calls, *fork_calls, *switches;
 	__u64 wake_bytes;
+	__u64 *taken; /* enum lt_bounded: what this side takes out of maps is counted there */
+	struct pins *pins;
 };
 
 struct calls;
@@ -49,6 +52,12 @@ const char *calls_fork_hook(const struct calls *calls);
 /* Entries that have gone from the bounded maps to make room, so far. */
 void calls_evicted(struct calls *calls, const __u64 put[LT_BOUNDED], const __u64 taken[LT_BOUNDED],
 		   __u64 evicted[LT_BOUNDED]);
+
+/* What the program of this name would send; 0: none of these. */
+enum lt_kind calls_kind(const char *program);
+
+/* The BPF object, as it is loaded. */
+const void *calls_elf_bytes(size_t *size);
 
 /* Adds runs of the programs that the kernel skipped. */
 void calls_add_misses(const struct calls *calls, __u64 lost[LT_KERNEL_KINDS]);

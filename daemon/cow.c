@@ -80,13 +80,20 @@ static int load(struct cow_bpf *skel, const struct cow_options *options, const s
 	int err;
 
 	skel->rodata->lt_wake_bytes = options->wake_bytes;
+	skel->rodata->lt_generation = pins_generation(options->pins);
 	skel->rodata->lt_cow_brackets = set->set == COW_COPIES;
 	while ((program = bpf_object__next_program(skel->obj, program)))
 		bpf_program__set_autoload(program, has_program(set, bpf_program__name(program)));
 	err = share_maps(skel, options);
 	if (!err)
+		err = pins_take(options->pins, skel->obj);
+	if (!err)
 		err = cow_bpf__load(skel);
-	return err ? err : cow_bpf__attach(skel);
+	if (!err)
+		err = cow_bpf__attach(skel);
+	if (!err)
+		pins_keep(options->pins, skel->skeleton);
+	return err;
 }
 
 /* No BTF tells what a lockdown forbids: what is offered is tried. */
@@ -106,8 +113,11 @@ static struct cow *try_set(const struct cow_options *options, const struct set *
 	return NULL;
 }
 
+/* Of the sets, another daemon may have left one attached. */
 static bool is_wanted(const struct cow_options *options, const struct set *set)
 {
+	if (pins_has_link(options->pins, "on_alloc"))
+		return pins_has_link(options->pins, set->programs[0]);
 	return options->wanted == COW_AUTO || options->wanted == set->set;
 }
 
@@ -140,6 +150,11 @@ void cow_close(struct cow *cow)
 		return;
 	cow_bpf__destroy(cow->skel);
 	free(cow);
+}
+
+const void *cow_elf_bytes(size_t *size)
+{
+	return cow_bpf__elf_bytes(size);
 }
 
 void cow_look_at(struct cow *cow, uint32_t pid)

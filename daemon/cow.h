@@ -8,7 +8,11 @@
 #define LT_COW_H
 
 #include <linux/types.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "event.h" /* also what the skeleton needs */
+#include "pins.h"
 
 struct btf;
 struct cow;
@@ -22,6 +26,7 @@ struct cow_options {
 	const struct btf *btf; /* the same, parsed */
 	int ring_fd, counters_fd, cows_fd, slots_fd;
 	uint64_t wake_bytes;
+	struct pins *pins;
 };
 
 #define COW_HOOK_SIZE 128
@@ -32,6 +37,9 @@ struct cow_options {
  */
 struct cow *cow_open(const struct cow_options *options, char hook[COW_HOOK_SIZE]);
 void cow_close(struct cow *cow);
+
+/* The BPF object, as it is loaded. */
+const void *cow_elf_bytes(size_t *size);
 
 /* Has every fault of this process sent (LT_COW_FAULT); 0: of none. */
 void cow_look_at(struct cow *cow, uint32_t pid);

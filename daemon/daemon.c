@@ -17,6 +17,7 @@
 #include "core/text.h"
 #include "handlers.h"
 #include "health.h"
+#include "keep.h"
 #include "kernel.h"
 #include "pid_limits.h"
 #include "listen.h"
@@ -51,6 +52,7 @@
 #define BATCH_ACCURACY_USEC 5000
 #define DUE_ACCURACY_USEC 1000
 #define PASS_ACCURACY_USEC 100000
+#define BEAT_ACCURACY_USEC 100000
 
 struct daemon {
 	struct settings *settings;
@@ -58,6 +60,8 @@ struct daemon {
 	sd_event *event;
 	struct core *core;
 	struct kernel *kernel;
+	struct keep keep;
+	uint64_t started_ns;	   /* observing since then: what was kept says so, or now */
 	struct handlers *handlers; /* NULL: off */
 	int handlers_err;	   /* why, where they are wanted */
 	struct server *server;
@@ -65,7 +69,7 @@ struct daemon {
 	struct health health;
 	int listen_fd, metrics_fd;
 	bool passed; /* the socket is the service manager's */
-	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *calm, *lifeline;
+	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *calm, *beat, *lifeline;
 	bool batching;	  /* records gather until the batch timer */
 	bool pass_wanted; /* records were lost since the pass under way began */
 	bool sweep_pending;
@@ -93,6 +97,8 @@ static void fold(void *user, const void *record, size_t len)
 {
 	struct daemon *daemon = user;
 
+	if (!keep_record(&daemon->keep, record, len))
+		log_warn("what is known from here on ends with this daemon: %s", daemon->keep.why);
 	core_apply(daemon->core, record, len);
 	if (daemon->server)
 		server_record(daemon->server, record, len);
@@ -142,9 +148,10 @@ static void fold_start(struct daemon *daemon)
 	struct lt_start start = { .hdr = { .size = sizeof(start), .kind = LT_START } };
 
 	clock_gettime(CLOCK_REALTIME, &real);
-	start.hdr.time_ns = start.started_ns = boot_ns();
+	start.hdr.time_ns = boot_ns();
+	start.started_ns = daemon->started_ns ? daemon->started_ns : start.hdr.time_ns;
 	start.boot_realtime_ns =
-		(uint64_t)real.tv_sec * NSEC_PER_SEC + (uint64_t)real.tv_nsec - start.started_ns;
+		(uint64_t)real.tv_sec * NSEC_PER_SEC + (uint64_t)real.tv_nsec - start.hdr.time_ns;
 	start.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	start.ring_bytes = daemon->settings->ring_bytes;
 	fold(daemon, &start, sizeof(start));
@@ -211,10 +218,13 @@ static void fold_handlers_hook(struct daemon *daemon)
 static void fold_hooks(struct daemon *daemon)
 {
 	const struct kernel_hook *hooks = kernel_hooks(daemon->kernel);
+	char pins[KEEP_HOOK_SIZE];
 
 	for (int i = 0; i < KERNEL_HOOKS; i++)
 		fold_hook(daemon, hooks[i].what, hooks[i].value);
 	fold_handlers_hook(daemon);
+	keep_hook(&daemon->keep, pins);
+	fold_hook(daemon, "pins", pins);
 }
 
 static void fold_counts(struct daemon *daemon)
@@ -513,15 +523,17 @@ static void look_for_losses(struct daemon *daemon)
 
 	kernel_counts(daemon->kernel, sent, lost);
 	for (int i = 0; i < LT_KERNEL_KINDS; i++) {
+		if (lost[i] < daemon->lost[i]) /* some counts are only known after a look */
+			lost[i] = daemon->lost[i];
 		news.count[i] = lost[i] - daemon->lost[i];
 		sum += news.count[i];
 		repairable += is_repairable((unsigned)i) ? news.count[i] : 0;
 	}
 	if (!sum)
 		return;
-	memcpy(daemon->lost, lost, sizeof(lost));
 	news.hdr.time_ns = boot_ns();
 	fold(daemon, &news, sizeof(news));
+	memcpy(daemon->lost, lost, sizeof(lost));
 	if (repairable)
 		want_pass(daemon);
 }
@@ -743,6 +755,50 @@ static int look_at_cow(void *user, uint32_t pid)
 	return kernel_look_at_cow(daemon->kernel, pid);
 }
 
+/* ---- pins ---- */
+
+/* Seen by the programs: a daemon lives. Four times as often as they must see it. */
+static void beat(struct daemon *daemon)
+{
+	uint64_t now_ns = boot_ns(), quiet_ns;
+	char text[32];
+
+	if (!daemon->keep.pins)
+		return;
+	quiet_ns = kernel_beat(daemon->kernel, daemon->settings->heartbeat_ns);
+	arm(daemon->beat, now_ns + daemon->settings->heartbeat_ns / 4);
+	if (!quiet_ns)
+		return;
+	text_format_duration(now_ns - quiet_ns, text, sizeof(text));
+	log_warn(
+		"nothing was observed for %s: no daemon had been heard of for longer than heartbeat",
+		text);
+	want_pass(daemon);
+}
+
+static int on_beat(sd_event_source *source, uint64_t usec, void *user)
+{
+	(void)source;
+	(void)usec;
+	beat(user);
+	return 0;
+}
+
+int daemon_detach(const struct settings *settings, bool stale_only)
+{
+	const char *dir = *settings->pin_dir ? settings->pin_dir : PINS_DEFAULT_DIR;
+	char why[PINS_WHY_SIZE];
+	int count = pins_detach_all(dir, stale_only, why);
+
+	if (count == -EBUSY && stale_only)
+		return 0;
+	if (count < 0)
+		log_error("cannot detach: %s", why);
+	else
+		log_info("%s", count ? "detached" : "nothing to detach");
+	return count < 0;
+}
+
 /* ---- signals, lifeline ---- */
 
 int daemon_settings(struct settings *settings, struct invocation *invocation,
@@ -785,6 +841,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	if (stays)
 		log_warn("%s needs a restart; it stays as it was", stays);
 	fold_policy(daemon);
+	beat(daemon);
 	watch_calls(daemon, calls_wanted(daemon)); /* also names the reason anew */
 	plan_due(daemon);
 	log_info("settings reloaded");
@@ -851,6 +908,8 @@ static int add_sources(struct daemon *daemon, const struct invocation *invocatio
 	if (err >= 0)
 		err = add_timer(daemon, &daemon->calm, PASS_ACCURACY_USEC, on_calm);
 	if (err >= 0)
+		err = add_timer(daemon, &daemon->beat, BEAT_ACCURACY_USEC, on_beat);
+	if (err >= 0)
 		err = sd_event_add_defer(daemon->event, &daemon->more, on_more, daemon);
 	if (err >= 0)
 		err = sd_event_source_set_enabled(daemon->more, SD_EVENT_OFF);
@@ -913,7 +972,9 @@ static int open_kernel(struct daemon *daemon)
 					  .best_hook = (unsigned)daemon->settings->best_hook,
 					  .btf = daemon->settings->btf,
 					  .cow = (enum cow_set)daemon->settings->cow,
-					  .cow_max = daemon->settings->cow_max };
+					  .cow_max = daemon->settings->cow_max,
+					  .heartbeat_ns = daemon->settings->heartbeat_ns,
+					  .pins = daemon->keep.pins };
 	int err;
 
 	if (!proc_in_initial_pidns()) {
@@ -969,14 +1030,49 @@ static struct notify_news news(void *user)
 	return (struct notify_news){ .processes = totals.processes, .flagged = totals.flagged };
 }
 
-/* Events gather in the ring from before the first pass: nothing falls between. */
+static int open_pins(struct daemon *daemon)
+{
+	int err = keep_open(&daemon->keep, daemon->settings->pin_dir);
+
+	if (err)
+		log_error("%s", daemon->keep.why);
+	else if (!daemon->keep.pins && *daemon->settings->pin_dir)
+		log_warn("nothing outlives this daemon: %s", daemon->keep.why);
+	return err;
+}
+
+/* What another daemon knew, and what its programs have told since. */
+static bool resume(struct daemon *daemon)
+{
+	char hook[KEEP_HOOK_SIZE];
+	struct kept kept;
+	bool resumed = keep_resume(&daemon->keep, daemon->core, daemon->kernel, &kept);
+
+	daemon->started_ns = kept.started_ns;
+	memcpy(daemon->lost, kept.lost, sizeof(daemon->lost));
+	keep_begin(&daemon->keep, daemon->core, daemon->kernel, daemon->lost);
+	if (daemon->keep.pins) {
+		keep_hook(&daemon->keep, hook);
+		log_info("pins: %s", hook);
+	}
+	kernel_drain_former(daemon->kernel, fold_from_ring, daemon);
+	return resumed;
+}
+
+/*
+ * Events gather in the ring from before the first pass: nothing falls between.
+ * With what another daemon knew it is a pass as any other.
+ */
 static void seed(struct daemon *daemon)
 {
+	bool resumed = resume(daemon);
+
 	fold_start(daemon);
 	fold_policy(daemon);
 	watch_calls(daemon, calls_wanted(daemon));
 	proc_cgroups(boot_ns(), fold, daemon);
-	pass(daemon, true);
+	beat(daemon);
+	pass(daemon, !resumed);
 	drain(daemon, REFRESH_BUDGET);
 	/* the ring may have been filling since before it was watched */
 	sd_event_source_set_enabled(daemon->more, SD_EVENT_ONESHOT);
@@ -994,6 +1090,8 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 	err = open_socket(daemon);
 	if (!err)
 		err = open_metrics_socket(daemon);
+	if (!err)
+		err = open_pins(daemon);
 	if (!err)
 		err = open_kernel(daemon);
 	if (err)
@@ -1015,9 +1113,9 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 static void daemon_close(struct daemon *daemon, bool is_private)
 {
 	char directory[sizeof(daemon->settings->socket)];
-	sd_event_source *sources[] = { daemon->ring,  daemon->more, daemon->batch,
-				       daemon->due,   daemon->look, daemon->pass,
-				       daemon->sweep, daemon->calm, daemon->lifeline };
+	sd_event_source *sources[] = { daemon->ring, daemon->more,    daemon->batch, daemon->due,
+				       daemon->look, daemon->pass,    daemon->sweep, daemon->calm,
+				       daemon->beat, daemon->lifeline };
 
 	server_free(daemon->server);
 	notify_free(daemon->notify);
@@ -1025,6 +1123,7 @@ static void daemon_close(struct daemon *daemon, bool is_private)
 		sd_event_source_unref(sources[i]);
 	handlers_close(daemon->handlers);
 	kernel_close(daemon->kernel);
+	keep_close(&daemon->keep);
 	core_free(daemon->core);
 	sd_event_unref(daemon->event);
 	if (daemon->metrics_fd >= 0)

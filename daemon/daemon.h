@@ -6,6 +6,8 @@
 #ifndef LT_DAEMON_H
 #define LT_DAEMON_H
 
+#include <stdbool.h>
+
 #include "settings.h"
 
 /* What it was started with: a SIGHUP reads all of it again. */
@@ -13,6 +15,12 @@ struct command_line {
 	int argc;
 	char **argv;
 };
+
+/*
+ * Takes what is pinned out of the kernel; stale_only: where no daemon was heard of
+ * for longer than its heartbeat. Returns the exit status.
+ */
+int daemon_detach(const struct settings *settings, bool stale_only);
 
 /* Runs until SIGTERM, SIGINT or the lifeline's end. Returns the exit status. */
 int daemon_run(struct settings *settings, const struct invocation *invocation,

@@ -14,11 +14,25 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "calls.h"
 #include "lifetrace.skel.h"
 #include "offers.h"
 #include "release.skel.h"
+
+/*
+ * What two generations of programs both tell, as one took over from the other in
+ * the middle of it: the kind, and of what, which follows every kernel record's header.
+ */
+struct told {
+	__u64 time_ns;
+	struct lt_id id;
+	__u16 kind;
+};
+
+#define TOLD_MAX 256
+#define TOLD_TWICE_NS 200000ULL /* no further apart */
 
 struct kernel {
 	struct lifetrace_bpf *tracepoints;
@@ -30,23 +44,34 @@ struct kernel {
 	struct ring_buffer *ring;
 	const char *positions; /* two pages of the ring's map: the reader's, the writers' */
 	uint64_t ring_highest;
-	const struct lt_counters *counters; /* one per CPU */
+	struct lt_counters *counters; /* one per CPU */
 	size_t counters_size;
 	int cpus;
 	struct kernel_hook hooks[KERNEL_HOOKS];
 	__u64 evicted[LT_BOUNDED];
-	record_fn fn; /* of the drain under way */
+	struct pins *pins;
+	uint64_t quiet_ns;	    /* the gate was closed since then, when this daemon opened it */
+	struct told told[TOLD_MAX]; /* the latest, of the ring before */
+	size_t told_count;
+	uint64_t told_until_ns;
+	struct lt_hdr *last; /* another daemon's last record of a ring; NULL: none, or it was met */
+	record_fn fn;	     /* of the drain under way */
 	void *user;
 	size_t drained, budget;
 	__u64 received[LT_KERNEL_KINDS];
 };
 
-static uint64_t boot_ns(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t boot_ns(void)
+{
+	return clock_ns(CLOCK_BOOTTIME);
 }
 
 /* ---- what libbpf says, kept in case loading fails ---- */
@@ -163,6 +188,7 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 	skel->rodata->lt_has_group_dead = offers->group_dead;
 	skel->rodata->lt_wake_bytes = wake_bytes(options);
 	skel->rodata->lt_cow_counted = options->cow != COW_OFF;
+	skel->rodata->lt_generation = pins_generation(options->pins);
 	err = bpf_map__set_max_entries(skel->maps.lt_ring, (__u32)options->ring_bytes);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.lt_counters, (__u32)kernel->cpus);
@@ -171,6 +197,9 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 					       bounded_entries(kernel, options, i));
 	if (err)
 		return fail(err, "cannot size the BPF maps");
+	err = pins_take(options->pins, skel->obj);
+	if (err)
+		return fail(err, "cannot take over the pinned maps");
 	err = lifetrace_bpf__load(skel);
 	if (err)
 		return fail(err, "the kernel refuses the BPF programs");
@@ -195,7 +224,7 @@ static int map_counters(struct kernel *kernel)
 	void *memory;
 
 	kernel->counters_size = (size + page - 1) / page * page;
-	memory = mmap(NULL, kernel->counters_size, PROT_READ, MAP_SHARED,
+	memory = mmap(NULL, kernel->counters_size, PROT_READ | PROT_WRITE, MAP_SHARED,
 		      bpf_map__fd(kernel->tracepoints->maps.lt_counters), 0);
 	if (memory == MAP_FAILED)
 		return fail(-errno, "cannot map the counters");
@@ -203,14 +232,66 @@ static int map_counters(struct kernel *kernel)
 	return 0;
 }
 
+/* ---- the ring; what another daemon had read, or another program tells, comes once ---- */
+
+/* The record under way when the other daemon was killed: kept by it, and still in a ring. */
+static bool is_last_of_former(const struct kernel *kernel, const void *record, size_t len)
+{
+	return kernel->last && kernel->last->size == len && !memcmp(kernel->last, record, len);
+}
+
+static void forget_last(struct kernel *kernel)
+{
+	free(kernel->last);
+	kernel->last = NULL;
+}
+
+static bool read_told(struct told *told, const struct lt_hdr *record, size_t len)
+{
+	if (len < sizeof(*record) + sizeof(told->id))
+		return false;
+	*told = (struct told){ .time_ns = record->time_ns, .kind = record->kind };
+	memcpy(&told->id, record + 1, sizeof(told->id));
+	return true;
+}
+
+static bool is_told_twice(const struct kernel *kernel, const struct lt_hdr *record, size_t len)
+{
+	struct told now;
+
+	if (!read_told(&now, record, len))
+		return false;
+	for (size_t i = 0; i < TOLD_MAX && i < kernel->told_count; i++) {
+		const struct told *before = &kernel->told[i];
+
+		if (before->kind == now.kind && before->id.pid == now.id.pid &&
+		    before->id.start_ns == now.id.start_ns &&
+		    now.time_ns - before->time_ns < TOLD_TWICE_NS)
+			return true;
+	}
+	return false;
+}
+
+static bool is_told_already(struct kernel *kernel, const struct lt_hdr *record, size_t len)
+{
+	if (is_last_of_former(kernel, record, len))
+		return true;
+	return len >= sizeof(*record) && record->time_ns < kernel->told_until_ns &&
+	       is_told_twice(kernel, record, len);
+}
+
 static int on_ring_record(void *context, void *record, size_t len)
 {
 	struct kernel *kernel = context;
 	const struct lt_hdr *hdr = record;
 
-	if (len >= sizeof(*hdr) && hdr->kind < LT_KERNEL_KINDS)
-		kernel->received[hdr->kind]++;
-	kernel->fn(kernel->user, record, len);
+	if (!is_told_already(kernel, record, len)) {
+		kernel->fn(kernel->user, record, len);
+		if (len >= sizeof(*hdr) && hdr->kind < LT_KERNEL_KINDS)
+			kernel->received[hdr->kind]++;
+	}
+	if (kernel->last) /* it could only be the first */
+		forget_last(kernel);
 	/* the position is past this record already: stopping here loses nothing */
 	return ++kernel->drained >= kernel->budget ? -EAGAIN : 0;
 }
@@ -259,6 +340,7 @@ static struct release_bpf *open_release(struct kernel *kernel,
 	if (!skel)
 		return NULL;
 	skel->rodata->lt_wake_bytes = wake_bytes(options);
+	skel->rodata->lt_generation = pins_generation(options->pins);
 	if (bpf_map__reuse_fd(skel->maps.lt_ring, bpf_map__fd(from->maps.lt_ring)) ||
 	    bpf_map__reuse_fd(skel->maps.lt_counters, bpf_map__fd(from->maps.lt_counters))) {
 		release_bpf__destroy(skel);
@@ -280,10 +362,12 @@ static bool try_release(struct kernel *kernel, const struct bpf_object_open_opts
 		return false;
 	bpf_program__set_autoload(skel->progs.on_release_fentry, fentry);
 	bpf_program__set_autoload(skel->progs.on_release_kprobe, !fentry);
-	if (release_bpf__load(skel) || release_bpf__attach(skel)) {
+	if (pins_take(options->pins, skel->obj) || release_bpf__load(skel) ||
+	    release_bpf__attach(skel)) {
 		release_bpf__destroy(skel);
 		return false;
 	}
+	pins_keep(options->pins, skel->skeleton);
 	kernel->release = skel;
 	return true;
 }
@@ -292,7 +376,9 @@ static enum reach attach_release(struct kernel *kernel, const struct bpf_object_
 				 const struct kernel_options *options,
 				 const struct kernel_offers *offers)
 {
-	if (options->best_hook <= REACH_FENTRY && offers->release_fentry &&
+	const bool kprobe_is_kept = pins_has_link(options->pins, "on_release_kprobe");
+
+	if (options->best_hook <= REACH_FENTRY && offers->release_fentry && !kprobe_is_kept &&
 	    try_release(kernel, opts, options, true))
 		return REACH_FENTRY;
 	if (options->best_hook <= REACH_KPROBE && offers->release_kprobe &&
@@ -321,6 +407,8 @@ static int open_calls(struct kernel *kernel, const struct bpf_object_open_opts *
 		.fork_calls = from->maps.lt_fork_calls,
 		.switches = from->maps.lt_switches,
 		.wake_bytes = wake_bytes(options),
+		.taken = kernel->counters->taken,
+		.pins = options->pins,
 	};
 
 	return calls_new(&kernel->calls, &maps, opts, reach);
@@ -401,7 +489,8 @@ static void attach_cow(struct kernel *kernel, const struct kernel_options *optio
 					 .counters_fd = bpf_map__fd(from->maps.lt_counters),
 					 .cows_fd = bpf_map__fd(from->maps.lt_cows),
 					 .slots_fd = bpf_map__fd(from->maps.lt_cow_slots),
-					 .wake_bytes = wake_bytes(options) };
+					 .wake_bytes = wake_bytes(options),
+					 .pins = options->pins };
 
 	kernel->cow = cow_open(&cow, hook);
 }
@@ -426,12 +515,158 @@ static int open_parts(struct kernel *kernel, const struct kernel_options *option
 	err = lifetrace_bpf__attach(kernel->tracepoints);
 	if (err)
 		return fail(err, "the kernel refuses to attach a BPF program");
+	pins_keep(options->pins, kernel->tracepoints->skeleton);
 	attach_cow(kernel, options, btf, path, cow_hook);
 	reach = attach_release(kernel, &opts, options, &offers);
 	name_hooks(kernel, &offers, reach, cow_hook);
 	err = open_calls(kernel, &opts, options, reach);
 	name_call_hooks(kernel, strerror(-err));
 	return 0;
+}
+
+/* ---- what another daemon left ---- */
+
+static const struct {
+	const char *program;
+	enum lt_kind kind;
+} senders[] = {
+	{ "on_newtask", LT_FORK },
+	{ "on_exec", LT_EXEC },
+	{ "on_rename", LT_COMM },
+	{ "on_exit", LT_EXIT },
+	{ "on_free", LT_FREE },
+	{ "on_signal", LT_NOTIFY },
+	{ "on_deliver", LT_STOP },
+	{ "on_wait", LT_WAIT },
+	{ "on_cgroup_mkdir", LT_CGROUP },
+	{ "on_cgroup_rmdir", LT_CGROUP_GONE },
+	{ "on_release_fentry", LT_RELEASE },
+	{ "on_release_kprobe", LT_RELEASE },
+};
+
+/* Counts that would go with their program are kept by those that stay. */
+static void keep_misses(void *user, const char *program, uint64_t misses)
+{
+	struct kernel *kernel = user;
+	enum lt_kind kind = calls_kind(program);
+
+	for (size_t i = 0; i < sizeof(senders) / sizeof(senders[0]); i++)
+		if (!strcmp(senders[i].program, program))
+			kind = senders[i].kind;
+	if (kind)
+		__sync_fetch_and_add(&kernel->counters->lost[kind], misses);
+}
+
+/* The end of the time comes first: until then nobody may find it passed. */
+static uint64_t open_gate(struct kernel *kernel, uint64_t heartbeat_ns)
+{
+	volatile struct lt_gate *gate = &kernel->tracepoints->data_gate->lt_gate;
+	uint64_t quiet_ns = gate->quiet_ns;
+
+	gate->until_boot_ns = clock_ns(CLOCK_BOOTTIME) + heartbeat_ns;
+	gate->until_mono_ns = clock_ns(CLOCK_MONOTONIC) + heartbeat_ns;
+	gate->quiet_ns = 0;
+	__sync_synchronize();
+	gate->generation = pins_generation(kernel->pins);
+	return quiet_ns;
+}
+
+/*
+ * From the moment that the gate says so the new programs work, and the old ones
+ * do nothing any more. (On a CPU that is between the two just then both have
+ * told: see struct told.)
+ */
+static void take_over(struct kernel *kernel, uint64_t heartbeat_ns)
+{
+	pins_commit(kernel->pins);
+	kernel->quiet_ns = open_gate(kernel, heartbeat_ns);
+	for (int i = 0; i < pins_former_count(kernel->pins); i++)
+		pins_former_detach(kernel->pins, i, keep_misses, kernel);
+	kernel->told_until_ns = boot_ns() + TOLD_TWICE_NS;
+}
+
+struct former {
+	struct kernel *kernel;
+	record_fn fn;
+	void *user;
+};
+
+static int on_former_record(void *context, void *record, size_t len)
+{
+	struct former *former = context;
+	struct kernel *kernel = former->kernel;
+	const struct lt_hdr *hdr = record;
+
+	if (is_last_of_former(kernel, record, len))
+		return 0;
+	if (read_told(&kernel->told[kernel->told_count % TOLD_MAX], record, len))
+		kernel->told_count++;
+	former->fn(former->user, record, len);
+	if (len >= sizeof(*hdr) && hdr->kind < LT_KERNEL_KINDS)
+		kernel->received[hdr->kind]++;
+	return 0;
+}
+
+void kernel_drain_former(struct kernel *kernel, record_fn fn, void *user)
+{
+	struct former former = { kernel, fn, user };
+
+	for (int i = 0; i < pins_former_count(kernel->pins); i++) {
+		int fd = pins_former_ring(kernel->pins, i);
+		struct ring_buffer *ring =
+			fd < 0 ? NULL : ring_buffer__new(fd, on_former_record, &former, NULL);
+
+		if (ring)
+			ring_buffer__consume(ring);
+		ring_buffer__free(ring);
+		if (fd >= 0)
+			close(fd);
+		pins_former_remove(kernel->pins, i);
+	}
+}
+
+void kernel_resume(struct kernel *kernel, const __u64 received[LT_KERNEL_KINDS],
+		   const struct lt_hdr *last)
+{
+	memcpy(kernel->received, received, sizeof(kernel->received));
+	kernel->last = last ? malloc(last->size) : NULL;
+	if (kernel->last)
+		memcpy(kernel->last, last, last->size);
+}
+
+const __u64 *kernel_received(const struct kernel *kernel)
+{
+	return kernel->received;
+}
+
+uint64_t kernel_beat(struct kernel *kernel, uint64_t heartbeat_ns)
+{
+	uint64_t before_ns = kernel->quiet_ns, quiet_ns = open_gate(kernel, heartbeat_ns);
+
+	kernel->quiet_ns = 0;
+	return before_ns ? before_ns : quiet_ns;
+}
+
+/* Of all that the kernel side is made from: what differs in it is another layout. */
+static uint32_t checksum_of(const struct kernel_options *options)
+{
+	const uint64_t settings[] = { options->ring_bytes, options->best_hook, options->cow,
+				      options->cow_max };
+	const void *(*const objects[])(size_t * size) = {
+		lifetrace_bpf__elf_bytes,
+		release_bpf__elf_bytes,
+		calls_elf_bytes,
+		cow_elf_bytes,
+	};
+	uLong sum = crc32(0, (const void *)settings, sizeof(settings));
+	size_t size;
+
+	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
+		const void *bytes = objects[i](&size);
+
+		sum = crc32(sum, bytes, (uInt)size);
+	}
+	return (uint32_t)sum;
 }
 
 static int open_all(struct kernel *kernel, const struct kernel_options *options)
@@ -446,7 +681,15 @@ static int open_all(struct kernel *kernel, const struct kernel_options *options)
 	err = parse_btf(&btf, path);
 	if (err)
 		return err;
+	if (options->pins)
+		err = pins_choose(options->pins, checksum_of(options));
+	if (err) {
+		btf__free(btf);
+		return fail(err, "cannot pin");
+	}
 	err = open_parts(kernel, options, btf, path);
+	if (!err && kernel->pins)
+		take_over(kernel, options->heartbeat_ns);
 	btf__free(btf);
 	malloc_trim(0); /* the kernel's BTF was parsed: some megabytes */
 	return err;
@@ -463,8 +706,10 @@ int kernel_open(struct kernel **kernel, const struct kernel_options *options)
 	if (!k)
 		return fail(-ENOMEM, "opening the kernel side");
 	raise_memlock();
+	k->pins = options->pins;
 	err = open_all(k, options);
 	if (err) {
+		pins_abandon(options->pins);
 		kernel_close(k);
 		return err;
 	}
@@ -479,6 +724,7 @@ void kernel_close(struct kernel *kernel)
 	ring_buffer__free(kernel->ring);
 	if (kernel->positions)
 		munmap((void *)kernel->positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
+	forget_last(kernel);
 	if (kernel->counters)
 		munmap((void *)kernel->counters, kernel->counters_size);
 	calls_free(kernel->calls);
@@ -555,6 +801,16 @@ int kernel_scan(struct kernel *kernel, record_fn fn, void *user)
 	return err;
 }
 
+static const struct bpf_program *find_program(const struct kernel *kernel, const char *name)
+{
+	const struct bpf_program *program =
+		bpf_object__find_program_by_name(kernel->tracepoints->obj, name);
+
+	if (!program && kernel->release)
+		program = bpf_object__find_program_by_name(kernel->release->obj, name);
+	return program;
+}
+
 /*
  * A program that is interrupted by itself is skipped by the kernel, which
  * counts that by program only (from 5.12 on). It happens from 7.0 on, where a
@@ -563,30 +819,11 @@ int kernel_scan(struct kernel *kernel, record_fn fn, void *user)
  */
 static void add_misses(const struct kernel *kernel, __u64 lost[LT_KERNEL_KINDS])
 {
-	const struct lifetrace_bpf *t = kernel->tracepoints;
-	const struct release_bpf *r = kernel->release;
-	const struct {
-		const struct bpf_program *program;
-		enum lt_kind kind;
-	} senders[] = {
-		{ t->progs.on_newtask, LT_FORK },
-		{ t->progs.on_exec, LT_EXEC },
-		{ t->progs.on_rename, LT_COMM },
-		{ t->progs.on_exit, LT_EXIT },
-		{ t->progs.on_free, LT_FREE },
-		{ t->progs.on_signal, LT_NOTIFY },
-		{ t->progs.on_deliver, LT_STOP },
-		{ t->progs.on_wait, LT_WAIT },
-		{ t->progs.on_cgroup_mkdir, LT_CGROUP },
-		{ t->progs.on_cgroup_rmdir, LT_CGROUP_GONE },
-		{ r ? r->progs.on_release_fentry : NULL, LT_RELEASE },
-		{ r ? r->progs.on_release_kprobe : NULL, LT_RELEASE },
-	};
-
 	for (size_t i = 0; i < sizeof(senders) / sizeof(senders[0]); i++) {
+		const struct bpf_program *program = find_program(kernel, senders[i].program);
 		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);
-		int fd = senders[i].program ? bpf_program__fd(senders[i].program) : -1;
+		int fd = program ? pins_program_fd(kernel->pins, program) : -1;
 
 		if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len))
 			lost[senders[i].kind] += info.recursion_misses;

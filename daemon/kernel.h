@@ -11,6 +11,7 @@
 
 #include "cow.h"
 #include "event.h"
+#include "pins.h"
 #include "source.h"
 
 struct kernel;
@@ -21,6 +22,8 @@ struct kernel_options {
 	const char *btf;     /* a file instead of /sys/kernel/btf/vmlinux; NULL or "" */
 	enum cow_set cow;
 	uint64_t cow_max; /* processes whose copies are counted at a time */
+	uint64_t heartbeat_ns;
+	struct pins *pins; /* what outlives the daemon, and what one left; NULL: nothing */
 };
 
 /* One need and the kernel hook that serves it, or "off: REASON". */
@@ -58,6 +61,28 @@ int kernel_counters_fd(const struct kernel *kernel);
 
 /* Readable (edge-triggered) when the ring was empty, and when it fills fast. */
 int kernel_ring_fd(const struct kernel *kernel);
+
+/*
+ * Goes on from where another daemon was: what it had received, and its last
+ * record from a ring, which may still lie there (NULL: none).
+ */
+void kernel_resume(struct kernel *kernel, const __u64 received[LT_KERNEL_KINDS],
+		   const struct lt_hdr *last);
+
+/*
+ * Hands over what lies in the rings of programs that these replace, and removes
+ * what is left of them. To be called once, before the first kernel_drain().
+ */
+void kernel_drain_former(struct kernel *kernel, record_fn fn, void *user);
+
+/*
+ * The daemon lives: pinned programs work for heartbeat_ns more. Returns since
+ * when (boot time) none had worked, for want of a daemon, or 0.
+ */
+uint64_t kernel_beat(struct kernel *kernel, uint64_t heartbeat_ns);
+
+/* What had been received so far, as kernel_resume() takes it. */
+const __u64 *kernel_received(const struct kernel *kernel);
 
 /*
  * Hands over at most budget records. Returns how many; fewer than budget: the

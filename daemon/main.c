@@ -49,6 +49,9 @@ int main(int argc, char **argv)
 	case DOCUMENT_METRICS:
 		document_metrics();
 		return written();
+	case DETACH_ALL:
+	case DETACH_STALE:
+		return daemon_detach(&settings, invocation.what == DETACH_STALE);
 	case RUN:
 		break;
 	}

@@ -200,6 +200,7 @@ static void send_cgroup(struct lt_cgroup_id id, const char *path, uint64_t now_n
 	if (len > LT_CGROUP_PATH_MAX)
 		len = LT_CGROUP_PATH_MAX;
 	record.hdr.kind = LT_CGROUP;
+	record.hdr.cpu = LT_NO_CPU;
 	record.hdr.time_ns = now_ns;
 	record.cgroup.cgroup = id;
 	record.cgroup.path_len = (__u32)len;

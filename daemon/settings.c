@@ -86,6 +86,10 @@ static const struct setting table[] = {
 	  "most processes whose copy-on-write is counted; the longest idle goes first" },
 	{ "exit_handlers", SWITCH, AT(exit_handlers), "off", ANY, false,
 	  "on: exit() is told from _exit(), and what its handlers take, by uprobes on C libraries" },
+	{ "pin_dir", TEXT, AT(pin_dir), "", ANY, false,
+	  "directory in a bpf file system: what is observed, and known, outlives the daemon there" },
+	{ "heartbeat", DURATION, AT(heartbeat_ns), "1m", S, UINT64_MAX / 4, true,
+	  "pinned programs do nothing more when no daemon has been heard of for so long" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };
@@ -390,6 +394,8 @@ enum {
 	OPT_DOCUMENT,
 	OPT_METRICS,
 	OPT_LIFELINE,
+	OPT_DETACH_ALL,
+	OPT_DETACH_STALE,
 	OPT_HELP,
 	OPT_VERSION
 };
@@ -400,6 +406,8 @@ static const struct option fixed_options[] = {
 	{ "document-settings", no_argument, NULL, OPT_DOCUMENT },
 	{ "document-metrics", no_argument, NULL, OPT_METRICS },
 	{ "lifeline", required_argument, NULL, OPT_LIFELINE },
+	{ "detach-all", no_argument, NULL, OPT_DETACH_ALL },
+	{ "detach-stale", no_argument, NULL, OPT_DETACH_STALE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 };
@@ -435,6 +443,12 @@ static int take_fixed(struct invocation *invocation, int option, char error[SETT
 		break;
 	case OPT_METRICS:
 		invocation->what = DOCUMENT_METRICS;
+		break;
+	case OPT_DETACH_ALL:
+		invocation->what = DETACH_ALL;
+		break;
+	case OPT_DETACH_STALE:
+		invocation->what = DETACH_STALE;
 		break;
 	case OPT_HELP:
 		invocation->what = SHOW_HELP;
@@ -565,6 +579,9 @@ void settings_help(FILE *out)
 		"Runs in the foreground; `lifetrace` asks it.\n\n"
 		"  --config FILE               read settings from an INI file, and from conf.d/*.conf beside it\n"
 		"  --print-config              print the settings in force and exit\n"
+		"  --detach-all                take out of the kernel what is pinned, and exit\n"
+		"  --detach-stale              the same, if no daemon was heard of for longer than\n"
+		"                              its heartbeat\n"
 		"  --help, --version\n\n"
 		"Settings (in the file: name = value, underscores for dashes):\n");
 	for (size_t i = 0; i < SETTINGS; i++) {

@@ -28,6 +28,7 @@ struct settings {
 	char group[64];
 	char metrics_listen[SETTING_TEXT_SIZE];
 	char btf[SETTING_TEXT_SIZE];
+	char pin_dir[SETTING_TEXT_SIZE];
 	char ignore_comm[SETTING_TEXT_SIZE];
 	char ignore_unit[SETTING_TEXT_SIZE];
 	uint64_t zombie_age_ns;
@@ -47,13 +48,23 @@ struct settings {
 	uint64_t cow;		/* enum cow_set */
 	uint64_t cow_max;
 	uint64_t exit_handlers; /* 0: off, 1: on */
+	uint64_t heartbeat_ns;
 };
 
 /* What the command line says besides settings. */
 struct invocation {
 	const char *config; /* NULL: none given */
 	int lifeline;	    /* descriptor to report readiness on and to die with; -1: none */
-	enum { RUN, SHOW_HELP, SHOW_VERSION, PRINT_CONFIG, DOCUMENT, DOCUMENT_METRICS } what;
+	enum {
+		RUN,
+		SHOW_HELP,
+		SHOW_VERSION,
+		PRINT_CONFIG,
+		DOCUMENT,
+		DOCUMENT_METRICS,
+		DETACH_ALL,
+		DETACH_STALE
+	} what;
 };
 
 void settings_defaults(struct settings *settings);

@@ -1007,6 +1007,12 @@ static void apply_health(struct core *core, const struct lt_health *e)
 	core->health = *e;
 }
 
+static void apply_ledger(struct core *core, const struct lt_ledger *e)
+{
+	(void)core;
+	(void)e; /* the daemon's own */
+}
+
 /* ---- leaks ---- */
 
 static void apply_limits(struct core *core, const struct lt_limits *e)

@@ -385,7 +385,24 @@ static void dump_tallies(struct dump *dump)
 	dump_end(dump);
 }
 
+/* The first of the latest so many that were reaped; the queue's head names its tail. */
+static struct life *lately_reaped(const struct core *core, size_t max)
+{
+	struct life *head = core->queues[QUEUE_REAPED], *life;
+
+	if (!head || !max)
+		return NULL;
+	for (life = head->prev; life != head && --max; life = life->prev)
+		;
+	return life;
+}
+
 void core_dump(const struct core *core, core_emit_fn emit, void *user)
+{
+	core_dump_lately(core, SIZE_MAX, emit, user);
+}
+
+void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn emit, void *user)
 {
 	struct dump *dump = calloc(1, sizeof(*dump));
 	struct cgroup_info *cgroup, *next_cgroup;
@@ -408,7 +425,7 @@ void core_dump(const struct core *core, core_emit_fn emit, void *user)
 	EACH_LIFE(core, life)
 		if (life->state != LT_REAPED)
 			dump_life(dump, life);
-	DL_FOREACH(core->queues[QUEUE_REAPED], life) /* in their order */
+	for (life = lately_reaped(core, reaped_max); life; life = life->next) /* in their order */
 		dump_life(dump, life);
 	EACH_LIFE(core, life)
 		if (life->leak)

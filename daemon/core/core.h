@@ -110,6 +110,8 @@ struct core_totals core_totals(const struct core *core);
  * POLICY, HOOK, CGROUP, LIFE, LEAK, LIMITS, COUNTS, TOTALS, TALLIES.
  */
 void core_dump(const struct core *core, core_emit_fn emit, void *user);
+/* The same with no more of the reaped than so many, the latest. */
+void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn emit, void *user);
 
 /* The smallest valid size of a kind; 0 for an unknown one. */
 size_t core_min_size(unsigned kind);

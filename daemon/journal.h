@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The journal: what a daemon knows, kept so that the next one knows it, too,
+ * however this one ends. Records that make the table as it was, and after them
+ * each that was folded since: whoever folds them all has the same table.
+ *
+ * It lies in two pinned maps of the generation, mapped into memory: a record is
+ * written by copying it, without a system call, and what is copied outlives a
+ * SIGKILL at any instruction. When one map is full the other begins with the
+ * table as it is then. Owns the two maps. Never logs.
+ */
+#ifndef LT_JOURNAL_H
+#define LT_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "pins.h"
+#include "source.h"
+
+struct journal;
+
+/* The one of this generation, made if there is none. Returns 0 or -errno. */
+int journal_open(struct journal **journal, struct pins *pins);
+void journal_close(struct journal *journal);
+
+/* Hands over all that it holds, from the beginning. Returns how many records that were. */
+size_t journal_replay(const struct journal *journal, record_fn fn, void *user);
+
+/* Returns false, and has kept nothing, when it is full. */
+bool journal_append(struct journal *journal, const void *record, size_t len);
+
+/*
+ * Begins anew, with room for so many bytes: what is appended from here on makes
+ * up the new beginning, and nothing of it counts until journal_commit(). Returns
+ * 0 or -errno: then the old one goes on.
+ */
+int journal_begin(struct journal *journal, size_t bytes);
+void journal_commit(struct journal *journal);
+/* Not: the old one goes on. */
+void journal_cancel(struct journal *journal);
+
+/* Bytes appended since the last begin. */
+size_t journal_size(const struct journal *journal);
+
+/* Nothing in it is true any more. */
+void journal_void(struct journal *journal);
+
+#endif
