@@ -285,7 +285,7 @@ static void begin_sharing(struct core *core, struct life *life, struct life *cre
 			  const struct lt_fork *e)
 {
 	if (creator)
-		cow_told(core, creator, &e->creator_cow, e->hdr.time_ns);
+		cow_told(core, creator, &e->creator_cow);
 	if (cow_is_observed(core) && e->flags & LT_FORK_SIZES && !(e->clone_flags & CLONE_VM) &&
 	    !life->exec_ns && life->state < LT_EXITING)
 		fork_begin(core, life, creator);
@@ -345,16 +345,13 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 
 static void apply_fork_fail(struct core *core, const struct lt_fork_fail *e)
 {
-	static const struct failures none;
 	struct life *life = life_get(core, e->parent);
 
 	failures_add(&core->failures, e->err);
 	if (!life)
 		return;
-	if (!life->failures)
-		life_set_failures(core, life, &none);
-	if (life->failures)
-		failures_add(life->failures, e->err);
+	if (life_make_rare(core, life))
+		failures_add(&life->rare->failures, e->err);
 	tell(core, CHANGE_FORK_FAIL, life, e->hdr.time_ns, &e->hdr);
 }
 
@@ -368,14 +365,13 @@ static void apply_fork_end(struct core *core, const struct lt_fork_end *e)
 
 /* Its own counts and its parent's, which may be its creator's: up to here they are the fork's. */
 static void told_of_both(struct core *core, struct life *life, const struct lt_cow_counts *own,
-			 struct lt_id parent_id, const struct lt_cow_counts *parents,
-			 uint64_t time_ns)
+			 struct lt_id parent_id, const struct lt_cow_counts *parents)
 {
 	struct life *parent = parent_id.pid ? life_find(core, parent_id) : NULL;
 
-	cow_told(core, life, own, time_ns);
+	cow_told(core, life, own);
 	if (parent && parent->state != LT_REAPED)
-		cow_told(core, parent, parents, time_ns);
+		cow_told(core, parent, parents);
 }
 
 static void apply_exec(struct core *core, const struct lt_exec *e)
@@ -389,12 +385,12 @@ static void apply_exec(struct core *core, const struct lt_exec *e)
 		return;
 	memcpy(comm_before, life->comm, LT_COMM_LEN);
 	core->totals.execs++;
-	told_of_both(core, life, &e->cow, e->parent, &e->parent_cow, e->hdr.time_ns);
+	told_of_both(core, life, &e->cow, e->parent, &e->parent_cow);
 	fork_end(life, e->hdr.time_ns);
 	fork_drop_small(core, life);
 	life->exec_ns = e->hdr.time_ns;
-	if (life->exit_called_ns < e->hdr.time_ns)
-		life->exit_called_ns = 0; /* by a handler: this program has not called it */
+	if (life->rare && life->rare->exit_called_ns < e->hdr.time_ns)
+		life->rare->exit_called_ns = 0; /* by a handler: this program has not called it */
 	life->uid = e->uid;
 	set_comm(life, e->comm);
 	life_set_cgroup(core, life, e->cgroup);
@@ -423,12 +419,12 @@ static void apply_exit_call(struct core *core, const struct lt_exit_call *e)
 	struct life *life = life_get(core, e->id);
 
 	if (!life || life->state == LT_REAPED || e->hdr.time_ns < life->exec_ns ||
-	    life->exit_called_ns || life->flags & LT_LIFE_CALLED__EXIT)
+	    life_rare(life)->exit_called_ns || life->flags & LT_LIFE_CALLED__EXIT)
 		return;
-	if (e->handlers)
-		life->exit_called_ns = e->hdr.time_ns;
-	else
+	if (!e->handlers)
 		life->flags |= LT_LIFE_CALLED__EXIT;
+	else if (life_make_rare(core, life))
+		life->rare->exit_called_ns = e->hdr.time_ns;
 }
 
 static void apply_new_files(struct core *core, const struct lt_new_files *e)
@@ -494,7 +490,7 @@ static void apply_exit(struct core *core, const struct lt_exit *e)
 	life->exit_signal = (uint8_t)e->exit_signal;
 	life->uid = e->uid;
 	set_status(life, e->exit_code);
-	told_of_both(core, life, &e->cow, e->parent, &e->parent_cow, e->hdr.time_ns);
+	told_of_both(core, life, &e->cow, e->parent, &e->parent_cow);
 	if (e->cow.since_ns)
 		tell(core, CHANGE_COW, life, e->hdr.time_ns, &e->hdr);
 	reparent(core, life, e->parent, e->hdr.time_ns);
@@ -654,7 +650,7 @@ static void apply_cow(struct core *core, const struct lt_cow *e)
 
 	if (!life || life->state == LT_REAPED)
 		return;
-	cow_told(core, life, &e->counts, e->hdr.time_ns);
+	cow_told(core, life, &e->counts);
 	tell(core, CHANGE_COW, life, e->hdr.time_ns, &e->hdr);
 }
 
@@ -663,7 +659,7 @@ static void apply_cows(struct core *core, const struct lt_cow *e)
 	struct life *life = life_find(core, e->id);
 
 	if (life && life->state != LT_REAPED)
-		cow_told(core, life, &e->counts, e->hdr.time_ns);
+		cow_told(core, life, &e->counts);
 }
 
 static void apply_cow_fault(struct core *core, const struct lt_cow_fault *e)
@@ -894,7 +890,8 @@ static void apply_life(struct core *core, const struct lt_life *e)
 		      ~(uint32_t)(LT_LIFE_ARGS_CUT | LT_LIFE_ARGS_UNKNOWN | LT_LIFE_FORK_SHARES);
 	life->forked_ns = e->forked_ns;
 	life->exec_ns = e->exec_ns;
-	life->exit_called_ns = e->exit_called_ns;
+	if (e->exit_called_ns && life_make_rare(core, life))
+		life->rare->exit_called_ns = e->exit_called_ns;
 	life->exited_ns = e->exited_ns;
 	life->zombie_ns = e->zombie_ns;
 	life->reaped_ns = e->reaped_ns;

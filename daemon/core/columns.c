@@ -113,7 +113,7 @@ KEY(PER_SECOND)
 
 KEY(BIRTHS)
 {
-	return by_number(life->births ? (double)life->births->count : 0);
+	return by_number((double)life_rare(life)->births.count);
 }
 
 KEY(CHILD)
@@ -197,8 +197,8 @@ KEY(FORK_FAILURES)
 {
 	double sum = 0;
 
-	for (int i = 0; life->failures && i < LT_FAILURES; i++)
-		sum += life->failures->by[i].count;
+	for (int i = 0; i < LT_FAILURES; i++)
+		sum += life_rare(life)->failures.by[i].count;
 	return by_number(sum);
 }
 

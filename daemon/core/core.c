@@ -271,8 +271,7 @@ static void dump_forks(struct lt_life *e, const struct life *life)
 	e->vfork_wait_ns = life->vfork_wait_ns;
 	e->rss_pages = life->rss_pages;
 	e->pagetable_bytes = life->pagetable_kib * (uint64_t)1024;
-	if (life->failures)
-		memcpy(e->fork_failures, life->failures->by, sizeof(e->fork_failures));
+	memcpy(e->fork_failures, life_rare(life)->failures.by, sizeof(e->fork_failures));
 }
 
 static void dump_program(struct dump *dump, const struct program *program)
@@ -300,7 +299,7 @@ static void dump_life(struct dump *dump, const struct life *life)
 		e->cgroup = life->cgroup->id;
 	e->forked_ns = life->forked_ns;
 	e->exec_ns = life->exec_ns;
-	e->exit_called_ns = life->exit_called_ns;
+	e->exit_called_ns = life_rare(life)->exit_called_ns;
 	e->exited_ns = life->exited_ns;
 	e->zombie_ns = life->zombie_ns;
 	e->reaped_ns = life->reaped_ns;

@@ -16,12 +16,12 @@ static uint64_t grown(uint64_t from, uint64_t to)
 
 struct cow_sum cow_of(const struct life *life)
 {
-	const struct cow *cow = life->cow;
+	const struct cow_sum *before = &life_rare(life)->cow_before;
 
-	if (!cow)
+	if (!life->cow)
 		return (struct cow_sum){ 0 };
-	return (struct cow_sum){ add(cow->before.copies, cow->counts.copies),
-				 add(cow->before.reuses, cow->counts.reuses) };
+	return (struct cow_sum){ add(before->copies, life->cow->copies),
+				 add(before->reuses, life->cow->reuses) };
 }
 
 /* What was counted of a creator since it was last told belongs to its latest fork. */
@@ -35,34 +35,35 @@ static void charge(struct life *creator, struct cow_sum from, struct cow_sum to)
 	latest->by_creator.reuses = add(latest->by_creator.reuses, grown(from.reuses, to.reuses));
 }
 
+/* A fault is counted as a reuse, and then perhaps as a copy: their sum never falls. */
+static bool is_newer(const struct lt_cow_counts *counts, const struct lt_cow_counts *known)
+{
+	if (counts->since_ns != known->since_ns)
+		return counts->since_ns > known->since_ns;
+	return add(counts->copies, counts->reuses) >= add(known->copies, known->reuses);
+}
+
 /*
  * Counts come by the ring and by a look into the kernel's map: the newer win.
  * A later begin is that of a new place: what the old one counted stays.
  */
-void cow_told(struct core *core, struct life *life, const struct lt_cow_counts *counts,
-	      uint64_t time_ns)
+void cow_told(struct core *core, struct life *life, const struct lt_cow_counts *counts)
 {
-	struct cow_sum from = cow_of(life);
-	struct cow *cow = life->cow;
+	struct cow_sum from = cow_of(life), to;
 
-	if (!counts->since_ns)
+	if (!counts->since_ns || (life->cow && !is_newer(counts, life->cow)))
 		return;
-	if (!cow) {
-		cow = life->cow = core_alloc(core, sizeof(*cow));
-		if (!cow)
-			return;
-	} else if (time_ns < cow->told_ns || counts->since_ns < cow->counts.since_ns) {
+	if (!life->cow)
+		life->cow = core_alloc(core, sizeof(*life->cow));
+	else if (counts->since_ns > life->cow->since_ns && life_make_rare(core, life))
+		life->rare->cow_before = from;
+	if (!life->cow)
 		return;
-	}
-	if (cow->counts.since_ns && counts->since_ns > cow->counts.since_ns)
-		cow->before = from;
-	cow->counts = *counts;
-	cow->told_ns = time_ns;
-	core->totals.cow_copies =
-		add(core->totals.cow_copies, grown(from.copies, cow_of(life).copies));
-	core->totals.cow_reuses =
-		add(core->totals.cow_reuses, grown(from.reuses, cow_of(life).reuses));
-	charge(life, from, cow_of(life));
+	*life->cow = *counts;
+	to = cow_of(life);
+	core->totals.cow_copies = add(core->totals.cow_copies, grown(from.copies, to.copies));
+	core->totals.cow_reuses = add(core->totals.cow_reuses, grown(from.reuses, to.reuses));
+	charge(life, from, to);
 }
 
 bool core_is_news(const struct core *core, const struct lt_cow *record)
@@ -70,7 +71,7 @@ bool core_is_news(const struct core *core, const struct lt_cow *record)
 	const struct life *life = life_find(core, record->id);
 
 	return life && life->state != LT_REAPED &&
-	       (!life->cow || memcmp(&life->cow->counts, &record->counts, sizeof(record->counts)));
+	       (!life->cow || memcmp(life->cow, &record->counts, sizeof(record->counts)));
 }
 
 /* ---- forks ---- */
@@ -189,10 +190,9 @@ void cow_dump(struct lt_life *e, const struct life *life)
 	dump_fork(e, life->fork);
 	if (!life->cow)
 		return;
-	e->cow = life->cow->counts;
-	e->cow_ns = life->cow->told_ns;
-	e->cow_copies_before = life->cow->before.copies;
-	e->cow_reuses_before = life->cow->before.reuses;
+	e->cow = *life->cow;
+	e->cow_copies_before = life_rare(life)->cow_before.copies;
+	e->cow_reuses_before = life_rare(life)->cow_before.reuses;
 }
 
 static void restore_fork(struct core *core, struct life *life, const struct lt_life *e)
@@ -227,9 +227,10 @@ void cow_restore(struct core *core, struct life *life, const struct lt_life *e)
 	life->cow = core_alloc(core, sizeof(*life->cow));
 	if (!life->cow)
 		return;
-	life->cow->counts = e->cow;
-	life->cow->told_ns = e->cow_ns;
-	life->cow->before = (struct cow_sum){ e->cow_copies_before, e->cow_reuses_before };
+	*life->cow = e->cow;
+	if ((e->cow_copies_before || e->cow_reuses_before) && life_make_rare(core, life))
+		life->rare->cow_before =
+			(struct cow_sum){ e->cow_copies_before, e->cow_reuses_before };
 }
 
 bool cow_is_observed(const struct core *core)

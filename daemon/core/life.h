@@ -2,7 +2,7 @@
 /*
  * A life and the table that holds it. Internal to the core; the views read it.
  *
- * A life owns its rare parts (kin, death, waits, leak) and shares its program
+ * A life owns what few have (kin, death, waits, leak, rare) and shares its program
  * and cgroup with others. It hangs in up to three places: the table (by pid),
  * its parent's children, and one queue (the dying, zombies by age, the reaped).
  */
@@ -71,11 +71,12 @@ struct cow_sum {
 	uint64_t copies, reuses; /* pages, faults; they saturate */
 };
 
-/* The write faults on shared pages that were counted of a process. */
-struct cow {
-	struct lt_cow_counts counts; /* as last told */
-	uint64_t told_ns;
-	struct cow_sum before; /* since_ns: of places that it lost */
+/* What most never have; see life_rare(). */
+struct rare {
+	uint64_t exit_called_ns;
+	struct births births;
+	struct failures failures;  /* its own fork calls' */
+	struct cow_sum cow_before; /* counted in places in the kernel's table that it lost */
 };
 
 /*
@@ -131,7 +132,7 @@ enum queue {
 
 struct life {
 	struct lt_id id;
-	struct life *next_in_bucket, **place; /* what points here */
+	struct life *next_in_bucket;
 	struct lt_id parent_id;
 	struct life *parent; /* NULL: nobody, unknown, or this one is reaped */
 	struct life *children;
@@ -143,24 +144,23 @@ struct life {
 	struct death *death;
 	struct lt_waits *waits;
 	struct leak *leak;
-	struct failures *failures; /* its own fork calls' */
+	struct rare *rare;
 	uint64_t fork_duration_ns, vfork_wait_ns;
-	struct births *births;
-	struct cow *cow;
+	struct lt_cow_counts *cow;	   /* of write faults on shared pages, as last told */
 	struct fork *fork;		   /* its own birth */
 	struct fork *forks;		   /* of its making, while pages are shared */
 	uint32_t rss_pages, pagetable_kib; /* at birth, see lt_fork */
-	uint64_t forked_ns, exec_ns, exit_called_ns, exited_ns, zombie_ns, reaped_ns;
+	uint64_t forked_ns, exec_ns, exited_ns, zombie_ns, reaped_ns;
 	uint32_t flags; /* LT_LIFE_* */
 	uint32_t uid;
 	uint32_t ns_pid;
 	int32_t exit_code;
 	uint32_t pass;		 /* the last one that met it */
 	uint32_t alive, zombies; /* children */
-	uint8_t state;		 /* enum lt_state; 0 never in the table */
-	uint8_t seen_state;	 /* by the pass under way, not yet believed */
-	uint8_t queue;
-	uint8_t reap_source;
+	uint8_t state : 4;	 /* enum lt_state; 0 never in the table */
+	uint8_t seen_state : 4;	 /* by the pass under way, not yet believed */
+	uint8_t queue : 4;	 /* enum queue */
+	uint8_t reap_source : 4; /* enum lt_reap_source */
 	uint8_t exit_signal;
 	char comm[LT_COMM_LEN];
 };
@@ -248,6 +248,10 @@ void life_leave_parent(struct life *life);
 void life_set_state(struct core *core, struct life *life, enum lt_state state);
 
 struct kin *life_kin(struct core *core, struct life *life);
+/* Makes it if there is none; NULL without memory. */
+struct rare *life_make_rare(struct core *core, struct life *life);
+/* To read: all 0 where there is none. */
+const struct rare *life_rare(const struct life *life);
 struct death *life_death(struct core *core, struct life *life);
 void life_set_tracer(struct core *core, struct life *life, struct lt_id tracer);
 void life_set_failures(struct core *core, struct life *life, const struct failures *failures);
@@ -284,8 +288,7 @@ uint32_t births_per_second(const struct life *life, uint64_t now_ns);
 
 /* cow.c */
 struct cow_sum cow_of(const struct life *life);
-void cow_told(struct core *core, struct life *life, const struct lt_cow_counts *counts,
-	      uint64_t time_ns);
+void cow_told(struct core *core, struct life *life, const struct lt_cow_counts *counts);
 /* The life was born by a fork that copied its creator's address space. */
 void fork_begin(struct core *core, struct life *child, struct life *creator);
 /* The child shares no more: it has another program, or ends. */

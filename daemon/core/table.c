@@ -76,13 +76,10 @@ int life_order(const void *a, const void *b)
 
 static void hang(struct core *core, struct life *life)
 {
-	struct life *next;
+	struct life **place = find_place(core, life->id);
 
-	life->place = find_place(core, life->id);
-	next = life->next_in_bucket = *life->place;
-	*life->place = life;
-	if (next)
-		next->place = &life->next_in_bucket;
+	life->next_in_bucket = *place;
+	*place = life;
 }
 
 /* Without memory for it the chains get longer, no more. */
@@ -114,9 +111,7 @@ static void index_add(struct core *core, struct life *life)
 
 static void index_remove(struct core *core, struct life *life)
 {
-	*life->place = life->next_in_bucket;
-	if (life->next_in_bucket)
-		life->next_in_bucket->place = life->place;
+	*find_place(core, life->id) = life->next_in_bucket;
 	core->life_count--;
 }
 
@@ -228,6 +223,20 @@ struct kin *life_kin(struct core *core, struct life *life)
 	return life->kin;
 }
 
+struct rare *life_make_rare(struct core *core, struct life *life)
+{
+	if (!life->rare)
+		life->rare = core_alloc(core, sizeof(*life->rare));
+	return life->rare;
+}
+
+const struct rare *life_rare(const struct life *life)
+{
+	static const struct rare none;
+
+	return life->rare ? life->rare : &none;
+}
+
 struct death *life_death(struct core *core, struct life *life)
 {
 	if (!life->death)
@@ -256,10 +265,10 @@ void life_set_waits(struct core *core, struct life *life, const struct lt_waits 
 
 void life_set_failures(struct core *core, struct life *life, const struct failures *failures)
 {
-	if (!life->failures)
-		life->failures = core_alloc(core, sizeof(*life->failures));
-	if (life->failures)
-		*life->failures = *failures;
+	struct rare *rare = life_make_rare(core, life);
+
+	if (rare)
+		rare->failures = *failures;
 }
 
 /* The last slot is for those that find none of their own. */
@@ -277,12 +286,12 @@ void failures_add(struct failures *failures, uint32_t err)
 void life_count_birth(struct core *core, struct life *creator, uint64_t time_ns)
 {
 	uint64_t second = time_ns / NSEC_PER_SEC;
-	struct births *births = creator->births;
+	struct rare *rare = life_make_rare(core, creator);
+	struct births *births;
 
-	if (!births)
-		births = creator->births = core_alloc(core, sizeof(*births));
-	if (!births)
+	if (!rare)
 		return;
+	births = &rare->births;
 	births->count++;
 	if (second > births->second) {
 		births->before = second == births->second + 1 ? births->now : 0;
@@ -294,10 +303,10 @@ void life_count_birth(struct core *core, struct life *creator, uint64_t time_ns)
 
 uint32_t births_per_second(const struct life *life, uint64_t now_ns)
 {
-	const struct births *births = life->births;
+	const struct births *births = &life_rare(life)->births;
 	uint64_t second = now_ns / NSEC_PER_SEC;
 
-	if (!births || second > births->second + 1)
+	if (second > births->second + 1)
 		return 0;
 	return second == births->second + 1 ? births->now : births->before;
 }
@@ -364,9 +373,8 @@ void life_free(struct core *core, struct life *life)
 	core_release(core, life->kin, sizeof(*life->kin));
 	core_release(core, life->death, sizeof(*life->death));
 	core_release(core, life->waits, sizeof(*life->waits));
-	core_release(core, life->births, sizeof(*life->births));
 	cow_free(core, life);
 	leak_free(core, life->leak);
-	core_release(core, life->failures, sizeof(*life->failures));
+	core_release(core, life->rare, sizeof(*life->rare));
 	core_release(core, life, sizeof(*life));
 }

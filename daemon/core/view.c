@@ -33,7 +33,7 @@ static json_t *signal_name(int signal)
 
 static json_t *view_exit_by(const struct life *life)
 {
-	if (life->exit_called_ns)
+	if (life_rare(life)->exit_called_ns)
 		return json_string("exit");
 	return life->flags & LT_LIFE_CALLED__EXIT ? json_string("_exit") : json_null();
 }
@@ -41,9 +41,11 @@ static json_t *view_exit_by(const struct life *life)
 /* From the call of exit() to the kernel's: handlers, and the flushing of streams. */
 static json_t *view_handlers(const struct life *life)
 {
-	if (!life->exit_called_ns || life->exited_ns < life->exit_called_ns)
+	uint64_t called_ns = life_rare(life)->exit_called_ns;
+
+	if (!called_ns || life->exited_ns < called_ns)
 		return json_null();
-	return integer(life->exited_ns - life->exit_called_ns);
+	return integer(life->exited_ns - called_ns);
 }
 
 /* wait(2): the status word as its macros read it. */
@@ -261,7 +263,7 @@ static json_t *view_failures(const struct failures *failures)
 {
 	json_t *object = json_object(), *name;
 
-	for (int i = 0; failures && i < LT_FAILURES && failures->by[i].count; i++) {
+	for (int i = 0; i < LT_FAILURES && failures->by[i].count; i++) {
 		name = failures->by[i].err ? errno_name(failures->by[i].err) : json_string("other");
 		set(object, json_string_value(name), integer(failures->by[i].count));
 		json_decref(name);
@@ -338,7 +340,7 @@ static json_t *view_life(const struct core *core, const struct life *life,
 	set(object, "kernel", json_boolean(life->flags & LT_LIFE_KERNEL));
 	set(object, "forked_ns", when(life->forked_ns));
 	set(object, "exec_ns", when(life->exec_ns));
-	set(object, "exit_called_ns", when(life->exit_called_ns));
+	set(object, "exit_called_ns", when(life_rare(life)->exit_called_ns));
 	set(object, "exited_ns", dying ? when(life->exited_ns) : NULL);
 	set(object, "zombie_ns", dying ? when(life->zombie_ns) : NULL);
 	set(object, "reaped_ns", when(life->reaped_ns));
@@ -352,7 +354,7 @@ static json_t *view_life(const struct core *core, const struct life *life,
 	set(object, "reap_source", view_reap_source(life));
 	set(object, "cow", view_cow_of(core, life));
 	set(object, "fork", view_fork_cost(core, life));
-	set(object, "fork_failures", view_failures(life->failures));
+	set(object, "fork_failures", view_failures(&life_rare(life)->failures));
 	set(children, "alive", integer(life->alive));
 	set(children, "zombies", integer(life->zombies));
 	set(object, "children", children);
@@ -492,7 +494,7 @@ static json_t *birth_row(const struct rows *rows, const struct row *row)
 {
 	json_t *object = view_life(rows->core, row->life, rows->viewer);
 
-	set(object, "births", integer(row->life->births->count));
+	set(object, "births", integer(life_rare(row->life)->births.count));
 	set(object, "births_per_s", integer(births_per_second(row->life, rows->now_ns)));
 	return object;
 }
@@ -504,7 +506,7 @@ json_t *view_births(const struct core *core, uint64_t now_ns, const struct filte
 	const struct life *life;
 
 	EACH_LIFE(core, life)
-		if (life->births && wants_life(&rows, life, life->id.start_ns))
+		if (life_rare(life)->births.count && wants_life(&rows, life, life->id.start_ns))
 			rows_add(&rows, life);
 	return view_rows(&rows, COLUMN_PER_SECOND, "births", birth_row);
 }
@@ -713,7 +715,7 @@ static void line_EXEC(const struct line *line)
 static void line_EXIT(const struct line *line)
 {
 	set(line->object, "exit", view_exit(line->life));
-	set(line->object, "exit_called_ns", when(line->life->exit_called_ns));
+	set(line->object, "exit_called_ns", when(life_rare(line->life)->exit_called_ns));
 	set(line->object, "exited_ns", when(line->life->exited_ns));
 	set(line->object, "cow", view_cow_of(line->core, line->life));
 }
