@@ -76,6 +76,10 @@
 	X(51, WAITS, waits, lt_wait)          /* the counters, as somebody looked */ \
 	X(52, ABSENT, absent, lt_free)        /* looked for, and its pid was free */ \
 	X(53, COWS, cows, lt_cow)             /* the counters, as somebody looked */ \
+	X(54, TASKS, tasks, lt_tasks)         /* a process's threads, from /proc */  \
+	X(55, ADOPTER, adopter, lt_adopter)   /* who would get its children */       \
+	X(56, REAPING, reaping, lt_reaping)   /* how a parent reaps: from another table */ \
+	X(57, ADOPTION, adoption, lt_adoption) /* of a zombie, likewise */           \
 	X(58, LIMITS, limits, lt_limits)      /* how many pids a leaking parent has left */ \
 	X(59, LEAK, leak, lt_leak)            /* a leak as another table knew it */ \
 	X(62, LEDGER, ledger, lt_ledger)      /* what the daemon had read so far */ \
@@ -454,7 +458,7 @@ struct lt_life {
 	struct lt_id tracer;
 	struct lt_id first_parent;
 	struct lt_id born_of;
-	struct lt_id adopted_by;
+	struct lt_id adopted_by; /* SCAN: who would get its children */
 	struct lt_id reaped_by;
 	struct lt_cgroup_id cgroup;
 	__u64 clone_flags;
@@ -521,7 +525,9 @@ struct lt_pass {
 #define LT_PROC_ARGS 0x1 /* the command line was read (it may be empty) */
 #define LT_PROC_EXE 0x2	 /* the path of the executable was read */
 #define LT_PROC_ARGS_CUT 0x4
-#define LT_PROC_CGROUP 0x8 /* only wanted, never sent: it comes as LT_CGROUP */
+#define LT_PROC_CGROUP 0x8   /* only wanted, never sent: it comes as LT_CGROUP */
+#define LT_PROC_TASKS 0x10   /* likewise, as LT_TASKS */
+#define LT_PROC_ADOPTER 0x20 /* likewise, as LT_ADOPTER, and not from /proc */
 
 struct lt_proc {
 	struct lt_hdr hdr;
@@ -529,6 +535,82 @@ struct lt_proc {
 	__u32 flags;
 	__u16 exe_len, args_len;
 	char text[];
+};
+
+#define LT_THREAD_WAITS 0x1 /* it is in a wait call: call and what follows */
+#define LT_THREAD_BLOCKS_SIGCHLD 0x2
+
+/* One thread, as /proc/PID/task/TID shows it. */
+struct lt_thread {
+	__u32 tid;
+	__s32 pid; /* whom it waits for, as it sees pids */
+	__u32 options;
+	__u8 state; /* 'R', 'S', 'D', 'T', 't': proc_pid_stat(5) */
+	__u8 flags;
+	__u8 call;	/* enum lt_wait_call_kind */
+	__u8 which;	/* enum lt_wait_which */
+	char wchan[32]; /* the kernel function that it sleeps in; "": unknown */
+};
+
+#define LT_TASKS_FROZEN 0x1	   /* its cgroup is */
+#define LT_TASKS_REAPED_BEFORE 0x2 /* children that were waited for are accounted to it */
+#define LT_TASKS_CALLS 0x4	   /* what system calls its threads are in could be read */
+#define LT_THREADS_TOLD 8
+
+/* The threads of a process. Those that wait are told first. */
+struct lt_tasks {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u64 still_ns; /* no thread has run since then, as far as is known; 0: not known */
+	__u64 switches; /* context switches of those looked at */
+	__u64 sig_pending, sig_ignored, sig_caught; /* of the process: bit n - 1 is signal n */
+	__u32 threads;				    /* in all */
+	__u32 looked;				    /* so many of them are in the counts */
+	__u32 running, sleeping, uninterruptible, stopped, traced, dead;
+	__u32 waiting; /* in wait calls */
+	__u32 flags;
+	__u32 told;
+	__u32 reserved;
+	struct lt_thread thread[];
+};
+
+struct lt_adopter {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_id adopter;
+};
+
+/* Counts of a parent's children at one moment. */
+struct lt_reap_mark {
+	__u64 ns;
+	__u64 born, died, reaped;
+};
+
+/*
+ * Latencies from a child's death to its reap are counted in buckets of a
+ * quarter of an octave; all are halved when one is full.
+ */
+#define LT_REAP_BUCKETS 112
+
+struct lt_reaping {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	struct lt_id adopter; /* of its children; pid 0: not known */
+	__u64 since_ns;
+	__u64 born, died, reaped;
+	__u64 notified, coalesced; /* deaths by SIGCHLD, and of these into a pending one */
+	__u64 any_before;	   /* its wait calls for any child before the first of these */
+	__u64 slowest_ns, last_reaped_ns;
+	__u32 late_reaps; /* not 0: reaps were told late, see LT_REAP_FREE */
+	__u32 reserved;
+	struct lt_reap_mark marks[2]; /* rates are taken from: older, newer */
+	__u16 latency[LT_REAP_BUCKETS];
+};
+
+struct lt_adoption {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u64 since_ns;
 };
 
 /* X(NAME, name): what bounds the number of pids; see daemon/pid_limits.h. */
@@ -727,6 +809,11 @@ LT_ASSERT(LT_OFFSET(lt_policy, text) == 64);
 LT_ASSERT(LT_OFFSET(lt_hook, text) == 32);
 LT_ASSERT(sizeof(struct lt_pass) == 32);
 LT_ASSERT(LT_OFFSET(lt_proc, text) == 40);
+LT_ASSERT(sizeof(struct lt_thread) == 48);
+LT_ASSERT(LT_OFFSET(lt_tasks, thread) == 120);
+LT_ASSERT(sizeof(struct lt_adopter) == 48);
+LT_ASSERT(sizeof(struct lt_reaping) == 416);
+LT_ASSERT(sizeof(struct lt_adoption) == 40);
 LT_ASSERT(LT_OFFSET(lt_limits, path) == 104);
 LT_ASSERT(sizeof(struct lt_leak) == 160);
 LT_ASSERT(sizeof(struct lt_counts) == 272);

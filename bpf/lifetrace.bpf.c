@@ -762,6 +762,8 @@ int on_scan(struct bpf_iter__task *ctx)
 	e->forked_ns = task->start_boottime;
 	if (e->state == LT_ZOMBIE)
 		e->zombie_ns = scan_zombie_ns(task, now_ns);
+	else if (e->state != LT_EXITING)
+		find_adopter(&e->adopted_by, task);
 	e->uid = lt_uid_of(task);
 	e->ns_pid = lt_pid_at(task, lt_ns_level(task));
 	e->exit_code = lt_exit_code(task);

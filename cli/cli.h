@@ -102,6 +102,7 @@ int show_births(const struct options *options, struct source *source);
 int show_tree(const struct options *options, struct source *source);
 int show_cow(const struct options *options, struct source *source);
 int show_leaks(const struct options *options, struct source *source);
+int show_why(const struct options *options, struct source *source);
 int show_status(const struct options *options, struct source *source);
 int show_events(const struct options *options, struct source *source);
 int run_live(const struct command *command, struct options *options);

@@ -115,6 +115,13 @@ CELL(ITS_WAITS)
 	count_text(number(part(row, "parent_waits"), "calls"), cell);
 }
 
+CELL(ITS_CAUSE)
+{
+	char name[CELL_SIZE];
+
+	snprintf(cell, CELL_SIZE, "%s", member(row, "cause", name));
+}
+
 CELL(UID)
 {
 	number_text(row, "uid", cell);

@@ -85,6 +85,16 @@ const struct command commands[] = {
 	  .takes = TAKES_JSON | TAKES_SOCKET,
 	  .run = run_live,
 	  .show = show_births },
+	{ .name = "why",
+	  .operands = "PID",
+	  .summary = "Says why a zombie is not reaped, or how a process reaps its children",
+	  .examples = "  lifetrace why 4711\n"
+		      "  lifetrace why 4711 --json\n",
+	  .view = VIEW_WHY,
+	  .takes = TAKES_JSON | TAKES_SOCKET,
+	  .operand_filter = "pid",
+	  .run = run_live,
+	  .show = show_why },
 	{ .name = "status",
 	  .operands = "",
 	  .summary = "Says how the daemon is, what it counted and lost, and which hooks serve it",
@@ -110,7 +120,7 @@ const struct command commands[] = {
 	{ .name = "replay",
 	  .operands = "FILE [COMMAND]",
 	  .summary =
-		  "Shows a recording as the daemon would have: tail, zombies, leaks, ps, tree, cow, births or status",
+		  "Shows a recording as the daemon would have: tail, zombies, leaks, ps, tree, cow, births, why or status",
 	  .examples = "  lifetrace replay incident.ltr.gz\n"
 		      "  lifetrace replay incident.ltr.gz zombies --older 1m --json\n",
 	  .view = VIEW_EVENTS,

@@ -229,6 +229,15 @@ static int fold_once(struct recorded *recorded, const struct options *options)
 	return recorded->status;
 }
 
+static json_t *recorded_why(const struct recorded *recorded, uint64_t pid, uint64_t now_ns)
+{
+	json_t *document = view_why(recorded->core, now_ns, pid, &everyone);
+
+	if (!document)
+		complain("nothing is known of a process with pid %" PRIu64, pid);
+	return document;
+}
+
 static int recorded_get(struct source *source, const struct options *options, const char *what,
 			json_t **document)
 {
@@ -250,6 +259,8 @@ static int recorded_get(struct source *source, const struct options *options, co
 		*document = view_cow(recorded->core, now_ns, &options->filter, &everyone);
 	else if (!strcmp(what, "leaks"))
 		*document = view_leaks(recorded->core, now_ns, &options->filter, &everyone);
+	else if (!strcmp(what, "why"))
+		*document = recorded_why(recorded, options->filter.pid, now_ns);
 	else
 		*document = view_status(recorded->core, now_ns);
 	return *document ? DONE : FAILED;

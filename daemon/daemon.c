@@ -41,6 +41,8 @@
 
 /* Hooks that tax system calls are kept for so long after the last need: no flapping. */
 #define CALLS_LINGER_NS (2 * NSEC_PER_SEC)
+/* And for so long after somebody asked why. */
+#define ASKED_LINGER_NS (5 * NSEC_PER_SEC)
 /* Who streams these by name asks for them. */
 #define KINDS_OF_CALLS (1U << CHANGE_WAIT | 1U << CHANGE_FORK_FAIL)
 
@@ -284,14 +286,53 @@ static void note_id(void *user, struct lt_id id)
 	note_want(user, id, (struct lt_cgroup_id){ 0 }, 0);
 }
 
+/* Who is asked for, when a pass of the iterator is made only to see their adopters. */
+struct adopters {
+	struct daemon *daemon;
+	const struct wants *wants;
+};
+
+static void fold_adopter(void *user, const void *record, size_t len)
+{
+	const struct adopters *adopters = user;
+	const struct lt_life *e = record;
+	struct lt_adopter adopter = { .hdr = { .size = sizeof(adopter), .kind = LT_ADOPTER } };
+
+	if (len < sizeof(*e) || e->hdr.kind != LT_SCAN || !e->adopted_by.pid)
+		return;
+	for (size_t i = 0; i < adopters->wants->count; i++) {
+		const struct want *want = &adopters->wants->all[i];
+
+		if (!(want->flags & LT_PROC_ADOPTER) || want->id.pid != e->id.pid ||
+		    want->id.start_ns != e->id.start_ns)
+			continue;
+		adopter.hdr.time_ns = boot_ns();
+		adopter.id = e->id;
+		adopter.adopter = e->adopted_by;
+		fold(adopters->daemon, &adopter, sizeof(adopter));
+	}
+}
+
+static void fold_wants(struct daemon *daemon, const struct wants *wants)
+{
+	struct adopters adopters = { daemon, wants };
+	uint32_t all = 0;
+
+	for (size_t i = 0; i < wants->count; i++) {
+		all |= wants->all[i].flags;
+		proc_read(wants->all[i].id, wants->all[i].cgroup, wants->all[i].flags, boot_ns(),
+			  fold, daemon);
+	}
+	if (all & LT_PROC_ADOPTER)
+		kernel_scan(daemon->kernel, fold_adopter, &adopters);
+}
+
 static void fold_proc(struct daemon *daemon)
 {
 	struct wants wants = { 0 };
 
 	core_each_want(daemon->core, note_want, &wants);
-	for (size_t i = 0; i < wants.count; i++)
-		proc_read(wants.all[i].id, wants.all[i].cgroup, wants.all[i].flags, boot_ns(), fold,
-			  daemon);
+	fold_wants(daemon, &wants);
 	free(wants.all);
 }
 
@@ -445,6 +486,17 @@ static void watch_calls(struct daemon *daemon, bool watch)
 	fold_hooks(daemon);
 }
 
+/* Until nobody wants them, and for so long at least. */
+static void watch_calls_for(struct daemon *daemon, uint64_t ns)
+{
+	if (!kernel_calls_tax(daemon->kernel))
+		return;
+	if (!daemon->watching_calls)
+		watch_calls(daemon, true);
+	daemon->calming = true;
+	arm(daemon->calm, boot_ns() + ns);
+}
+
 /* On at once, off after a while; off at once where the settings forbid it. */
 static void plan_calls(struct daemon *daemon)
 {
@@ -459,8 +511,7 @@ static void plan_calls(struct daemon *daemon)
 		if (wanted != daemon->watching_calls)
 			watch_calls(daemon, wanted);
 	} else if (!daemon->calming) {
-		daemon->calming = true;
-		arm(daemon->calm, boot_ns() + CALLS_LINGER_NS);
+		watch_calls_for(daemon, CALLS_LINGER_NS);
 	}
 }
 
@@ -748,6 +799,21 @@ static void refresh_counts(void *user)
 	plan_due(daemon);
 }
 
+/* The calls are watched, and its and its parent's threads looked at now. */
+static void ask_why(void *user, uint64_t pid)
+{
+	struct daemon *daemon = user;
+	struct wants wants = { 0 };
+
+	if (daemon->settings->syscall_hooks == SYSCALL_HOOKS_AUTO && !calls_wanted(daemon))
+		watch_calls_for(daemon, ASKED_LINGER_NS);
+	core_each_asked(daemon->core, pid, note_want, &wants);
+	fold_wants(daemon, &wants);
+	free(wants.all);
+	fold_tick(daemon);
+	plan_due(daemon);
+}
+
 static int look_at_cow(void *user, uint32_t pid)
 {
 	struct daemon *daemon = user;
@@ -1012,6 +1078,7 @@ static int open_server(struct daemon *daemon)
 					  .refresh = refresh,
 					  .refresh_counts = refresh_counts,
 					  .look_at_cow = look_at_cow,
+					  .ask_why = ask_why,
 					  .wishes_changed = on_wishes,
 					  .user = daemon };
 	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->metrics_fd,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "proc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <mntent.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -12,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- one process ---- */
@@ -43,11 +47,13 @@ struct stat_line {
 	char comm[LT_COMM_LEN];
 	char state;
 	uint64_t start_ticks, threads;
+	uint64_t child_faults; /* of the children that it waited for */
 };
 
 /*
  * proc_pid_stat(5). The name in parentheses can hold anything, so the fields
- * are counted from the last parenthesis: 3 state, 20 threads, 22 start.
+ * are counted from the last parenthesis: 3 state, 11 and 13 the children's
+ * faults, 20 threads, 22 start.
  */
 static bool read_stat(int dir, struct stat_line *line)
 {
@@ -64,9 +70,12 @@ static bool read_stat(int dir, struct stat_line *line)
 		return false;
 	*close = '\0';
 	snprintf(line->comm, sizeof(line->comm), "%s", open + 1);
+	line->child_faults = 0;
 	for (word = strtok_r(close + 1, " ", &save); word && field < 22; field++) {
 		if (field == 3)
 			line->state = *word;
+		else if (field == 11 || field == 13)
+			line->child_faults += strtoull(word, NULL, 10);
 		else if (field == 20)
 			line->threads = strtoull(word, NULL, 10);
 		word = strtok_r(NULL, " ", &save);
@@ -137,6 +146,7 @@ union record {
 	struct lt_proc proc;
 	struct lt_cgroup cgroup;
 	struct lt_life life;
+	struct lt_tasks tasks;
 	char bytes[LT_RECORD_MAX];
 };
 
@@ -235,6 +245,230 @@ static void read_cgroup(int dir, const struct stat_line *line, struct lt_cgroup_
 	send_cgroup(id, path, now_ns, fn, user);
 }
 
+/* The number of the hierarchy that a controller is in; 0: cgroup2 or none. */
+static uint32_t hierarchy_of(const char *controller)
+{
+	FILE *file = fopen("/proc/cgroups", "re");
+	uint32_t hierarchy = 0;
+	size_t len = strlen(controller);
+	char line[256];
+
+	if (!file)
+		return 0;
+	while (!hierarchy && fgets(line, sizeof(line), file))
+		if (!strncmp(line, controller, len) && line[len] == '\t')
+			hierarchy = (uint32_t)strtoul(line + len, NULL, 10);
+	fclose(file);
+	return hierarchy;
+}
+
+/* ---- its threads ---- */
+
+/* So many are looked at: a look takes some 40 us a thread. */
+#define THREADS_LOOKED 256
+
+/* A line of /proc/PID/status, after its name; "" if there is none. */
+static const char *status_value(const char *status, const char *name)
+{
+	const char *at = strstr(status, name);
+
+	return at ? at + strlen(name) : "";
+}
+
+static uint64_t status_mask(const char *status, const char *name)
+{
+	return strtoull(status_value(status, name), NULL, 16);
+}
+
+static bool read_status(int dir, char *status, size_t size)
+{
+	ssize_t len = read_file(dir, "status", status, size - 1);
+
+	if (len <= 0)
+		return false;
+	status[len] = '\0';
+	return true;
+}
+
+/* proc_pid_syscall(5): the call's number and its arguments in hexadecimal, or a word. */
+static void read_call(int dir, struct lt_thread *thread, struct lt_tasks *e)
+{
+	uint64_t args[4] = { 0 };
+	char text[256], *at;
+	ssize_t len = read_file(dir, "syscall", text, sizeof(text) - 1);
+	unsigned long nr;
+
+	if (len <= 0)
+		return;
+	text[len] = '\0';
+	e->flags |= LT_TASKS_CALLS;
+	nr = strtoul(text, &at, 10);
+	if (at == text || (nr != SYS_wait4 && nr != SYS_waitid))
+		return;
+	for (int i = 0; i < 4; i++)
+		args[i] = strtoull(at, &at, 16);
+	thread->flags |= LT_THREAD_WAITS;
+	if (nr == SYS_wait4) {
+		thread->call = LT_WAIT4;
+		thread->pid = (int32_t)args[0];
+		thread->which = thread->pid == -1 ? LT_WAIT_ANY :
+				thread->pid > 0	  ? LT_WAIT_PID :
+						    LT_WAIT_GROUP;
+		thread->options = (uint32_t)args[2];
+	} else {
+		thread->call = LT_WAITID;
+		thread->pid = args[0] == P_ALL ? -1 : (int32_t)args[1];
+		thread->which = args[0] == P_ALL  ? LT_WAIT_ANY :
+				args[0] == P_PID  ? LT_WAIT_PID :
+				args[0] == P_PGID ? LT_WAIT_GROUP :
+						    LT_WAIT_PIDFD;
+		thread->options = (uint32_t)args[3];
+	}
+}
+
+static void count_thread(const struct lt_thread *thread, const char *status, struct lt_tasks *e)
+{
+	__u32 *const states[] = { ['R'] = &e->running, ['D'] = &e->uninterruptible,
+				  ['T'] = &e->stopped, ['t'] = &e->traced,
+				  ['Z'] = &e->dead,    ['X'] = &e->dead };
+	__u32 *count = thread->state < sizeof(states) / sizeof(states[0]) ? states[thread->state] :
+									    NULL;
+
+	++*(count ? count : &e->sleeping);
+	e->looked++;
+	e->waiting += (thread->flags & LT_THREAD_WAITS) != 0;
+	e->switches += strtoull(status_value(status, "\nvoluntary_ctxt_switches:"), NULL, 10) +
+		       strtoull(status_value(status, "nonvoluntary_ctxt_switches:"), NULL, 10);
+}
+
+/* Those that wait come first; who finds no more room is not told. */
+static void tell_thread(const struct lt_thread *thread, struct lt_tasks *e)
+{
+	__u32 at = e->told;
+
+	if (thread->flags & LT_THREAD_WAITS)
+		for (at = 0; at < e->told && e->thread[at].flags & LT_THREAD_WAITS;)
+			at++;
+	if (at == LT_THREADS_TOLD)
+		return;
+	e->told += e->told < LT_THREADS_TOLD;
+	memmove(&e->thread[at + 1], &e->thread[at], (e->told - at - 1) * sizeof(*thread));
+	e->thread[at] = *thread;
+}
+
+static void read_thread(int tasks, const char *name, struct lt_tasks *e)
+{
+	int dir = openat(tasks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct lt_thread thread = { .tid = (__u32)strtoul(name, NULL, 10) };
+	char status[4096];
+	ssize_t len;
+
+	if (dir < 0)
+		return;
+	if (read_status(dir, status, sizeof(status))) {
+		thread.state = (__u8)status_value(status, "\nState:\t")[0];
+		if (status_mask(status, "\nSigBlk:") & 1U << (SIGCHLD - 1))
+			thread.flags |= LT_THREAD_BLOCKS_SIGCHLD;
+		read_call(dir, &thread, e);
+		len = read_file(dir, "wchan", thread.wchan, sizeof(thread.wchan) - 1);
+		if (len <= 0 || !strcmp(thread.wchan, "0"))
+			memset(thread.wchan, 0, sizeof(thread.wchan));
+		count_thread(&thread, status, e);
+		tell_thread(&thread, e);
+	}
+	close(dir);
+}
+
+static void read_threads(int process, struct lt_tasks *e)
+{
+	int fd = openat(process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while (e->looked < THREADS_LOOKED && (entry = readdir(dir)))
+		if (*entry->d_name != '.')
+			read_thread(fd, entry->d_name, e);
+	closedir(dir);
+}
+
+/* Whether a file of the cgroup says so. */
+static bool cgroup_says(const char *mount, const char *path, const char *file, const char *word)
+{
+	char name[PATH_MAX], text[256];
+	ssize_t len;
+
+	snprintf(name, sizeof(name), "%s%s/%s", mount, path, file);
+	len = read_file(AT_FDCWD, name, text, sizeof(text) - 1);
+	if (len <= 0)
+		return false;
+	text[len] = '\0';
+	return strstr(text, word) != NULL;
+}
+
+static bool is_frozen_in(const struct mntent *mount, const char *path)
+{
+	if (!strcmp(mount->mnt_type, "cgroup2"))
+		return cgroup_says(mount->mnt_dir, path, "cgroup.events", "frozen 1");
+	return cgroup_says(mount->mnt_dir, path, "freezer.state", "FROZEN");
+}
+
+/* By the cgroup that it is in, or one above that. */
+static bool is_frozen(int process)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	uint32_t freezer = hierarchy_of("freezer");
+	char lines[8192], copy[sizeof(lines)];
+	ssize_t len = read_file(process, "cgroup", lines, sizeof(lines) - 1);
+	const struct mntent *mount;
+	bool frozen = false;
+
+	while (mounts && len > 0 && !frozen && (mount = getmntent(mounts))) {
+		bool v2 = !strcmp(mount->mnt_type, "cgroup2");
+		const char *path;
+
+		if (!v2 &&
+		    (strcmp(mount->mnt_type, "cgroup") || !freezer || !hasmntopt(mount, "freezer")))
+			continue;
+		lines[len] = '\0';
+		strcpy(copy, lines);
+		path = find_cgroup_path(copy, v2 ? 0 : freezer);
+		frozen = path && is_frozen_in(mount, path);
+	}
+	if (mounts)
+		endmntent(mounts);
+	return frozen;
+}
+
+static void read_tasks(int dir, struct lt_id id, const struct stat_line *line, uint64_t now_ns,
+		       record_fn fn, void *user)
+{
+	union record record = { 0 };
+	struct lt_tasks *e = &record.tasks;
+	char status[4096];
+
+	if (!read_status(dir, status, sizeof(status)))
+		return;
+	record.hdr.kind = LT_TASKS;
+	record.hdr.time_ns = now_ns;
+	e->id = id;
+	e->threads = (__u32)line->threads;
+	e->sig_pending = status_mask(status, "\nSigPnd:") | status_mask(status, "\nShdPnd:");
+	e->sig_ignored = status_mask(status, "\nSigIgn:");
+	e->sig_caught = status_mask(status, "\nSigCgt:");
+	if (line->child_faults)
+		e->flags |= LT_TASKS_REAPED_BEFORE;
+	read_threads(dir, e);
+	if (!e->running && is_frozen(dir))
+		e->flags |= LT_TASKS_FROZEN;
+	if (e->looked)
+		send(&record, sizeof(*e) + e->told * sizeof(*e->thread), fn, user);
+}
+
 void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint64_t now_ns,
 	       record_fn fn, void *user)
 {
@@ -246,6 +480,8 @@ void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint
 		return;
 	if (flags & LT_PROC_CGROUP && cgroup.id)
 		read_cgroup(dir, &line, cgroup, now_ns, fn, user);
+	if (flags & LT_PROC_TASKS)
+		read_tasks(dir, id, &line, now_ns, fn, user);
 	record.hdr.kind = LT_PROC;
 	record.hdr.time_ns = now_ns;
 	record.proc.id = id;
@@ -334,17 +570,7 @@ static void walk_hierarchy(const char *root, uint32_t hierarchy)
 
 uint32_t proc_pids_hierarchy(void)
 {
-	FILE *file = fopen("/proc/cgroups", "re");
-	uint32_t hierarchy = 0;
-	char line[256];
-
-	if (!file)
-		return 0;
-	while (!hierarchy && fgets(line, sizeof(line), file))
-		if (!strncmp(line, "pids\t", 5))
-			hierarchy = (uint32_t)strtoul(line + 5, NULL, 10);
-	fclose(file);
-	return hierarchy;
+	return hierarchy_of("pids");
 }
 
 void proc_cgroups(uint64_t now_ns, record_fn fn, void *user)

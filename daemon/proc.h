@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What only /proc and cgroupfs know, as records: the command lines of
- * processes that were there before the daemon, and the paths of cgroups.
+ * processes that were there before the daemon, how the threads of a process
+ * stand, and the paths of cgroups.
  */
 #ifndef LT_PROC_H
 #define LT_PROC_H
@@ -13,8 +14,8 @@
 #include "source.h"
 
 /*
- * Reads what flags (LT_PROC_*) ask of a process and hands over an LT_PROC or
- * an LT_CGROUP record, or none if it is gone or its pid is another's by now.
+ * Reads what flags (LT_PROC_*) ask of a process and hands over LT_PROC,
+ * LT_CGROUP and LT_TASKS records, or none if it is gone or its pid is another's by now.
  */
 void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint64_t now_ns,
 	       record_fn fn, void *user);

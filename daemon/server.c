@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -759,6 +760,23 @@ static enum MHD_Result stream_records(struct request *request)
 	return result;
 }
 
+static enum MHD_Result answer_why(struct request *request)
+{
+	const struct server_context *context = &request->server->context;
+	uint64_t pid = request->filter.pid;
+	char words[80];
+	json_t *why;
+
+	if (!request->filter.has_pid)
+		return answer_error(request->connection, MHD_HTTP_BAD_REQUEST, "no pid given");
+	context->ask_why(context->user, pid);
+	why = view_why(context->core, core_now_ns(context->core), pid, &request->viewer);
+	if (why)
+		return answer_json(request->connection, MHD_HTTP_OK, why);
+	snprintf(words, sizeof(words), "nothing is known of a process with pid %" PRIu64, pid);
+	return answer_error(request->connection, MHD_HTTP_NOT_FOUND, words);
+}
+
 static enum MHD_Result answer_health(struct request *request)
 {
 	return answer_text(request->connection, MHD_HTTP_OK, strdup("ok\n"), 3, "text/plain");
@@ -792,6 +810,7 @@ static const struct route {
 	{ "/v1/births", VIEW_BIRTHS, get_births, NULL, true, false },
 	{ "/v1/cow", VIEW_COW, get_cow, NULL, true, false },
 	{ "/v1/leaks", VIEW_LEAKS, get_leaks, NULL, true, false },
+	{ "/v1/why", VIEW_WHY, NULL, answer_why, true, false },
 	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false, false },
 	{ "/v1/record", 0, NULL, stream_records, true, false },
 	{ "/metrics", 0, NULL, answer_metrics, false, true },

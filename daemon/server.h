@@ -25,6 +25,8 @@ struct server_context {
 	void (*wishes_changed)(void *user);
 	/* Has every COW fault of this process sent; 0: of none. Returns 0 or -errno. */
 	int (*look_at_cow)(void *user, uint32_t pid);
+	/* Somebody asks why this process is as it is: the core is to know what can be known now. */
+	void (*ask_why)(void *user, uint64_t pid);
 	void *user;
 };
 

@@ -92,6 +92,18 @@ static void tell(struct core *core, enum change_kind kind, const struct life *li
 				.kind = kind, .time_ns = time_ns, .life = life, .record = record });
 }
 
+/* What its new parent asks for from here on counts. */
+static void adopt_zombie(const struct life *life, uint64_t time_ns)
+{
+	static const struct lt_waits none;
+
+	if (!life->death)
+		return;
+	life->death->adopted_ns = time_ns;
+	life->death->parent_waits = life->parent && life->parent->waits ? *life->parent->waits :
+									  none;
+}
+
 static void reparent(struct core *core, struct life *life, struct lt_id parent, uint64_t time_ns)
 {
 	const struct life *known = parent.pid ? life_find(core, parent) : NULL;
@@ -113,6 +125,8 @@ static void reparent(struct core *core, struct life *life, struct lt_id parent, 
 			kin->first_parent = was;
 		kin->adopted_by = parent;
 	}
+	if (life->state == LT_ZOMBIE)
+		adopt_zombie(life, time_ns);
 	core_tell(core, (struct change){ .kind = CHANGE_ORPHAN,
 					 .time_ns = time_ns,
 					 .life = life,
@@ -159,6 +173,7 @@ static void enter_death(struct core *core, struct life *life, uint64_t time_ns,
 	tally_end(core, life);
 	fork_end(life, time_ns);
 	forks_end(life);
+	reaping_free(core, life);
 	policy_parent_exited(core, life);
 	tell(core, CHANGE_EXIT, life, time_ns, record);
 }
@@ -170,6 +185,8 @@ static void enter_zombie(struct core *core, struct life *life, uint64_t time_ns,
 		life->zombie_ns = time_ns;
 	life_death(core, life);
 	policy_add_zombie(core, life);
+	if (life->parent)
+		reaping_died(core, life->parent, time_ns);
 	tell(core, CHANGE_ZOMBIE, life, time_ns, record);
 }
 
@@ -177,6 +194,7 @@ static void enter_reaped(struct core *core, struct life *life, uint64_t time_ns,
 			 const struct lt_hdr *record)
 {
 	life->reaped_ns = time_ns;
+	reaping_reaped(life, time_ns);
 	if (life->queue != QUEUE_NONE)
 		policy_drop_zombie(core, life);
 	life_set_tracer(core, life, (struct lt_id){ 0 });
@@ -323,6 +341,8 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 	set_first_parent(core, life, e->parent);
 	if (!id_is(e->creator, e->parent) && (kin = life_kin(core, life)))
 		kin->born_of = e->creator;
+	if (life->parent)
+		reaping_born(life->parent);
 	life->forked_ns = e->hdr.time_ns;
 	life->ns_pid = e->ns_pid;
 	life->exit_signal = (uint8_t)e->exit_signal;
@@ -388,6 +408,7 @@ static void apply_exec(struct core *core, const struct lt_exec *e)
 	told_of_both(core, life, &e->cow, e->parent, &e->parent_cow);
 	fork_end(life, e->hdr.time_ns);
 	fork_drop_small(core, life);
+	reaping_forget(life, e->hdr.time_ns);
 	life->exec_ns = e->hdr.time_ns;
 	if (life->rare && life->rare->exit_called_ns < e->hdr.time_ns)
 		life->rare->exit_called_ns = 0; /* by a handler: this program has not called it */
@@ -555,6 +576,8 @@ static void apply_notify(struct core *core, const struct lt_notify *e)
 	}
 	life_set_tracer(core, life, e->tracer);
 	set_death(core, life, e);
+	if (life->parent && !(e->flags & (LT_NOTIFY_AUTOREAP | LT_NOTIFY_TRACED)))
+		reaping_notified(core, life->parent, e);
 	if (e->flags & LT_NOTIFY_AUTOREAP)
 		autoreap(core, life, LT_REAP_RELEASE, &e->hdr);
 	else if (!life_step(core, life, STEP_ZOMBIE, e->hdr.time_ns, &e->hdr) && !untraced)
@@ -724,6 +747,8 @@ static void apply_scan(struct core *core, const struct lt_life *e)
 	if (life->state == LT_REAPED)
 		return;
 	reparent(core, life, e->parent, e->hdr.time_ns);
+	if (life_reaping(life) && e->adopted_by.pid)
+		reaping_set_adopter(core, life, e->adopted_by);
 	if (life->state >= LT_EXITING && e->state <= life->state)
 		return;
 	take_scan_facts(core, life, e);
@@ -836,6 +861,38 @@ static void apply_proc(struct core *core, const struct lt_proc *e)
 	memcpy(text, exe, exe_len);
 	memcpy(text + exe_len, args, args_len);
 	life_set_program(core, life, text, exe_len, args_len, flags);
+}
+
+static void apply_tasks(struct core *core, const struct lt_tasks *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life && life->state < LT_EXITING)
+		reaping_set_tasks(core, life, e);
+}
+
+static void apply_adopter(struct core *core, const struct lt_adopter *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life && life->state < LT_EXITING)
+		reaping_set_adopter(core, life, e->adopter);
+}
+
+static void apply_reaping(struct core *core, const struct lt_reaping *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life && life->state < LT_EXITING)
+		reaping_restore(core, life, e);
+}
+
+static void apply_adoption(struct core *core, const struct lt_adoption *e)
+{
+	const struct life *life = life_find(core, e->id);
+
+	if (life && life->death)
+		life->death->adopted_ns = e->since_ns;
 }
 
 static void restore_kin(struct core *core, struct life *life, const struct lt_life *e)
@@ -1056,7 +1113,7 @@ const char *core_kind_name(unsigned kind)
 
 #define AS(type, record) ((const struct type *)(const void *)(record))
 
-/* Bytes of text that a record says it holds. */
+/* Bytes of text or threads that a record says it holds. */
 static size_t text_len(const struct lt_hdr *hdr)
 {
 	switch (hdr->kind) {
@@ -1077,6 +1134,8 @@ static size_t text_len(const struct lt_hdr *hdr)
 		return AS(lt_limits, hdr)->path_len;
 	case LT_PROC:
 		return (size_t)AS(lt_proc, hdr)->exe_len + AS(lt_proc, hdr)->args_len;
+	case LT_TASKS:
+		return (size_t)AS(lt_tasks, hdr)->told * sizeof(struct lt_thread);
 	}
 	return 0;
 }

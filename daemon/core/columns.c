@@ -158,6 +158,13 @@ KEY(ITS_WAITS)
 	return by_number(waits ? (double)waits->calls : 0);
 }
 
+KEY(ITS_CAUSE)
+{
+	bool judged = life->state == LT_ZOMBIE;
+
+	return by_text(judged ? cause_names[why_cause(rows->core, life, rows->now_ns)] : NULL);
+}
+
 KEY(UID)
 {
 	return by_number(life->uid);

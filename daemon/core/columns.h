@@ -47,6 +47,8 @@
 	  "parent_comm", "its parent's name")                                                     \
 	X(ITS_WAITS, "its-waits", "ITS WAITS", 9, RIGHT, DOWN, VIEW_ZOMBIES, VIEW_ZOMBIES,        \
 	  "parent_waits", "how often its parent has called wait")                                 \
+	X(ITS_CAUSE, "cause", "CAUSE", 11, LEFT, UP, VIEW_ZOMBIES, VIEW_ZOMBIES,                      \
+	  "cause", "why it is not reaped; `why PID` says more")                                   \
 	X(UID, "uid", "UID", 5, RIGHT, UP, VIEW_LIVES | VIEW_BIRTHS, VIEW_PROCESSES,              \
 	  "uid", "its user's id")                                                                 \
 	X(AGE, "age", "AGE", 6, RIGHT, DOWN, VIEW_LIVES | VIEW_BIRTHS,                            \

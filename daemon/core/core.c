@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The core's outside: making it, asking it, handing it on. */
 #include "life.h"
+#include "text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,9 +61,24 @@ struct core_totals core_totals(const struct core *core)
 	return totals;
 }
 
-static uint32_t wanted_of(const struct life *life)
+/* A parent that is to be judged: its threads anew, as they change. */
+#define TASKS_FRESH_NS NSEC_PER_SEC
+
+static uint32_t judged_want(const struct core *core, const struct life *parent)
 {
+	const struct reaping *reaping = life_reaping(parent);
 	uint32_t want = 0;
+
+	if (!reaping || !reaping->facts.adopter.pid)
+		want |= LT_PROC_ADOPTER;
+	if (!reaping || ns_after(reaping->tasks_ns, TASKS_FRESH_NS) <= core->now_ns)
+		want |= LT_PROC_TASKS;
+	return want;
+}
+
+static uint32_t wanted_of(const struct core *core, const struct life *life)
+{
+	uint32_t want = life->leak && life->leak->flagged ? judged_want(core, life) : 0;
 
 	if (life->cgroup && !life->cgroup->path)
 		want |= LT_PROC_CGROUP;
@@ -83,11 +99,35 @@ void core_each_want(const struct core *core, core_want_fn fn, void *user)
 	const struct life *life;
 
 	EACH_LIFE(core, life) {
-		uint32_t want = life->state == LT_REAPED ? 0 : wanted_of(life);
+		uint32_t want = life->state == LT_REAPED ? 0 : wanted_of(core, life);
 
 		if (want)
 			fn(user, life->id, life->cgroup ? life->cgroup->id : nowhere, want);
 	}
+}
+
+uint64_t core_hook_since(const struct core *core, const char *what)
+{
+	for (int i = 0; i < HOOKS_MAX && core->hooks[i].what; i++)
+		if (!strcmp(core->hooks[i].what, what))
+			return core->hooks[i].since_ns;
+	return 0;
+}
+
+static void ask(const struct life *life, core_want_fn fn, void *user)
+{
+	static const struct lt_cgroup_id nowhere;
+
+	if (life && life->state < LT_EXITING && !(life->flags & LT_LIFE_KERNEL))
+		fn(user, life->id, nowhere, LT_PROC_TASKS | LT_PROC_ADOPTER);
+}
+
+void core_each_asked(const struct core *core, uint64_t pid, core_want_fn fn, void *user)
+{
+	const struct life *life = life_of_pid(core, pid);
+
+	ask(life, fn, user);
+	ask(life ? life->parent : NULL, fn, user);
 }
 
 void core_each_unseen(const struct core *core, core_id_fn fn, void *user)
@@ -156,6 +196,9 @@ struct dump {
 		struct lt_counts counts;
 		struct lt_totals totals;
 		struct lt_tallies tallies;
+		struct lt_tasks tasks;
+		struct lt_reaping reaping;
+		struct lt_adoption adoption;
 		char bytes[LT_RECORD_MAX];
 	} record;
 };
@@ -353,6 +396,37 @@ static void dump_leak(struct dump *dump, const struct leak *leak)
 	dump_limits(dump, leak);
 }
 
+/* As they were read: what is judged by them depends on when that was. */
+static void dump_tasks(struct dump *dump, const struct reaping *reaping)
+{
+	memcpy(&dump->record, reaping->tasks, reaping->tasks->hdr.size);
+	dump->emit(dump->user, &dump->record.hdr);
+}
+
+static void dump_reaping(struct dump *dump, const struct life *life)
+{
+	const struct reaping *reaping = life_reaping(life);
+	const struct death *death = life->death;
+
+	if (reaping) {
+		dump_begin(dump, LT_REAPING);
+		struct lt_hdr hdr = dump->record.hdr;
+
+		dump->record.reaping = reaping->facts;
+		dump->record.hdr = hdr;
+		dump->record.reaping.id = life->id;
+		dump_end(dump);
+		if (reaping->tasks)
+			dump_tasks(dump, reaping);
+	}
+	if (death && death->adopted_ns) {
+		dump_begin(dump, LT_ADOPTION);
+		dump->record.adoption.id = life->id;
+		dump->record.adoption.since_ns = death->adopted_ns;
+		dump_end(dump);
+	}
+}
+
 static void dump_totals(struct dump *dump)
 {
 	const struct core_totals *totals = &dump->core->totals;
@@ -424,6 +498,8 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 	EACH_LIFE(core, life)
 		if (life->state != LT_REAPED)
 			dump_life(dump, life);
+	EACH_LIFE(core, life)
+		dump_reaping(dump, life);
 	for (life = lately_reaped(core, reaped_max); life; life = life->next) /* in their order */
 		dump_life(dump, life);
 	EACH_LIFE(core, life)

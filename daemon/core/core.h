@@ -126,6 +126,12 @@ typedef void (*core_want_fn)(void *user, struct lt_id id, struct lt_cgroup_id cg
 void core_each_want(const struct core *core, core_want_fn fn, void *user);
 
 /*
+ * The same for who is asked about by pid: that process and its parent, with
+ * LT_PROC_TASKS and LT_PROC_ADOPTER.
+ */
+void core_each_asked(const struct core *core, uint64_t pid, core_want_fn fn, void *user);
+
+/*
  * Calls fn for each process that should have been met by the pass under way
  * and was not: gone, or hidden from the iterator. fn must not change the core.
  */

@@ -48,11 +48,22 @@ struct kin {
 	struct lt_id tracer;
 };
 
-/* What its parent was told and how it stood then; zombies only. */
+/*
+ * What its parent was told and how it stood then; zombies only. Of an adopted
+ * zombie, how its new parent stood when it got it.
+ */
 struct death {
 	uint64_t flagged_ns;
+	uint64_t adopted_ns; /* as a zombie; 0: not */
 	uint32_t notify_flags, sa_flags, disposition;
 	struct lt_waits parent_waits;
+};
+
+/* How a parent reaps, and how its threads stood when somebody looked. */
+struct reaping {
+	struct lt_reaping facts; /* from its first child's death on, anew from each exec */
+	uint64_t tasks_ns;	 /* when they were read */
+	struct lt_tasks *tasks;	 /* NULL: never */
 };
 
 /* Fork calls that failed, by errno. */
@@ -77,6 +88,7 @@ struct rare {
 	struct births births;
 	struct failures failures;  /* its own fork calls' */
 	struct cow_sum cow_before; /* counted in places in the kernel's table that it lost */
+	struct reaping *reaping;   /* see life_reaping() */
 };
 
 /*
@@ -230,6 +242,8 @@ bool table_init(struct core *core);
 void table_deinit(struct core *core);
 
 struct life *life_find(const struct core *core, struct lt_id id);
+/* Who has the pid now, or had it last; NULL: nobody that is known. */
+struct life *life_of_pid(const struct core *core, uint64_t pid);
 /* The life that had the same pid before, or NULL. */
 struct life *life_older(const struct life *life);
 /* For qsort() of pointers to lives: in order of birth, as the table has no order to show. */
@@ -357,6 +371,24 @@ bool unit_matches(const char *glob, const char *unit);
 /* The container id in a path: 64 hex digits. Returns false if there is none. */
 bool cgroup_container_of(const char *path, char id[CONTAINER_ID_LEN + 1]);
 
+/* reaping.c */
+/* NULL: it is not known to have a child that died, and nobody has looked. */
+struct reaping *life_reaping(const struct life *life);
+void reaping_born(const struct life *parent);
+void reaping_died(struct core *core, struct life *parent, uint64_t time_ns);
+void reaping_notified(struct core *core, struct life *parent, const struct lt_notify *e);
+void reaping_reaped(const struct life *child, uint64_t time_ns);
+/* Another program runs: how the one before reaped says nothing of it. */
+void reaping_forget(const struct life *life, uint64_t time_ns);
+void reaping_free(struct core *core, struct life *life);
+void reaping_set_tasks(struct core *core, struct life *life, const struct lt_tasks *e);
+void reaping_set_adopter(struct core *core, struct life *life, struct lt_id adopter);
+void reaping_restore(struct core *core, struct life *life, const struct lt_reaping *e);
+/* So many thousandths of its reaps took no longer than about this; 0: none yet. */
+uint64_t reaping_quantile(const struct lt_reaping *facts, unsigned permille);
+/* The mark that rates at now_ns are to be taken from. */
+const struct lt_reap_mark *reaping_mark(const struct lt_reaping *facts, uint64_t now_ns);
+
 /* policy.c: queues and leaks */
 void queue_put(struct core *core, struct life *life, enum queue queue);
 void queue_remove(struct core *core, struct life *life);
@@ -379,6 +411,8 @@ void policy_init(struct policy *policy);
 void policy_deinit(struct policy *policy);
 
 /* core.c */
+/* Since when this need has been served without a break; 0: it is not. */
+uint64_t core_hook_since(const struct core *core, const char *what);
 void core_tell(struct core *core, struct change change);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Small values of the views as JSON. Internal to them; each json_t returned is
- * a new reference.
+ * Small values of the views as JSON, and the rows that more than one of them
+ * shows. Internal to them; each json_t returned is a new reference.
  */
 #ifndef LT_PARTS_H
 #define LT_PARTS_H
@@ -13,6 +13,7 @@
 
 #include "life.h"
 #include "text.h"
+#include "view.h"
 
 /* Takes the reference; NULL is null. */
 static inline void set(json_t *object, const char *key, json_t *value)
@@ -64,5 +65,13 @@ static inline void set_place(json_t *object, const struct cgroup_info *cgroup)
 	set(object, "unit", cgroup ? text(cgroup->unit) : NULL);
 	set(object, "container", cgroup ? text(cgroup->container) : NULL);
 }
+
+/* view.c */
+json_t *view_exit(const struct life *life);
+/* NULL or without a call: null. */
+json_t *view_waits(const struct core *core, const struct lt_waits *waits);
+json_t *view_life(const struct core *core, const struct life *life, const struct viewer *viewer);
+json_t *view_zombie(const struct core *core, const struct life *life, uint64_t now_ns,
+		    const struct viewer *viewer);
 
 #endif

@@ -56,6 +56,11 @@ struct life *life_find(const struct core *core, struct lt_id id)
 	return life && life->id.start_ns == id.start_ns ? life : NULL;
 }
 
+struct life *life_of_pid(const struct core *core, uint64_t pid)
+{
+	return *find_place(core, (struct lt_id){ .pid = pid, .start_ns = UINT64_MAX });
+}
+
 struct life *life_older(const struct life *life)
 {
 	struct life *older = life->next_in_bucket;
@@ -373,6 +378,7 @@ void life_free(struct core *core, struct life *life)
 	core_release(core, life->kin, sizeof(*life->kin));
 	core_release(core, life->death, sizeof(*life->death));
 	core_release(core, life->waits, sizeof(*life->waits));
+	reaping_free(core, life);
 	cow_free(core, life);
 	leak_free(core, life->leak);
 	core_release(core, life->rare, sizeof(*life->rare));

@@ -49,7 +49,7 @@ static json_t *view_handlers(const struct life *life)
 }
 
 /* wait(2): the status word as its macros read it. */
-static json_t *view_exit(const struct life *life)
+json_t *view_exit(const struct life *life)
 {
 	int signal = life->exit_code & 0x7f;
 	json_t *object;
@@ -136,17 +136,14 @@ static json_t *view_wait_results(const struct lt_waits *waits)
 /* A call whose end nobody would have seen is not said to be under way. */
 static json_t *view_waiting_since(const struct core *core, const struct lt_waits *waits)
 {
-	const struct hook_info *hook = core->hooks;
+	uint64_t watched_ns = core_hook_since(core, "wait_results");
 
-	while (hook < core->hooks + HOOKS_MAX && hook->what && strcmp(hook->what, "wait_results"))
-		hook++;
-	if (hook == core->hooks + HOOKS_MAX || !hook->what || !hook->since_ns ||
-	    waits->waiting_since_ns < hook->since_ns)
+	if (!watched_ns || waits->waiting_since_ns < watched_ns)
 		return json_null();
 	return integer(waits->waiting_since_ns);
 }
 
-static json_t *view_waits(const struct core *core, const struct lt_waits *waits)
+json_t *view_waits(const struct core *core, const struct lt_waits *waits)
 {
 	json_t *object, *last;
 
@@ -312,8 +309,7 @@ static void set_identity(json_t *object, const struct life *life)
 	set(object, "pid", integer(life->id.pid));
 }
 
-static json_t *view_life(const struct core *core, const struct life *life,
-			 const struct viewer *viewer)
+json_t *view_life(const struct core *core, const struct life *life, const struct viewer *viewer)
 {
 	static const struct kin no_kin;
 	const struct kin *kin = life->kin ? life->kin : &no_kin;
@@ -367,21 +363,31 @@ static bool is_flagged(const struct life *life)
 	return life->queue == QUEUE_FLAGGED || life->queue == QUEUE_AGED;
 }
 
-static json_t *view_zombie(const struct core *core, const struct life *life, uint64_t now_ns,
-			   const struct viewer *viewer)
+/* Of one that was reaped there is no more to be said. */
+static void set_cause(json_t *object, const struct core *core, const struct life *life,
+		      uint64_t now_ns)
+{
+	struct why why = { .remedy = NULL };
+	bool judged = life->state == LT_ZOMBIE;
+
+	if (judged)
+		why_zombie(core, life, now_ns, &why);
+	set(object, "cause", judged ? json_string(cause_names[why.cause]) : NULL);
+	set(object, "evidence", text(why.evidence));
+	set(object, "remedy", text(why.remedy));
+	set(object, "clear_now", text(why.clear_now));
+}
+
+json_t *view_zombie(const struct core *core, const struct life *life, uint64_t now_ns,
+		    const struct viewer *viewer)
 {
 	json_t *object = view_life(core, life, viewer);
 	const struct death *death = life->death;
-	struct why why;
 
 	set(object, "age_ms", integer(since(now_ns, life->zombie_ns) / NSEC_PER_MSEC));
 	set(object, "flagged", json_boolean(is_flagged(life)));
 	set(object, "flagged_ns", death ? when(death->flagged_ns) : NULL);
-	why_zombie(core, life, now_ns, &why);
-	set(object, "cause", json_string(cause_names[why.cause]));
-	set(object, "evidence", text(why.evidence));
-	set(object, "remedy", text(why.remedy));
-	set(object, "clear_now", text(why.clear_now));
+	set_cause(object, core, life, now_ns);
 	set(object, "parent_waits", life->parent ? view_waits(core, life->parent->waits) : NULL);
 	set(object, "parent_waits_at_death", death ? view_waits(core, &death->parent_waits) : NULL);
 	set(object, "sigchld", view_sigchld(life));

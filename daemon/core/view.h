@@ -52,7 +52,8 @@ enum view_kind {
 	VIEW_COW = 8,
 	VIEW_TREE = 16,
 	VIEW_BIRTHS = 32,
-	VIEW_LEAKS = 64
+	VIEW_LEAKS = 64,
+	VIEW_WHY = 128
 };
 
 /* One filter: its name is the query parameter and the long option. */
@@ -94,6 +95,12 @@ json_t *view_births(const struct core *core, uint64_t now_ns, const struct filte
 /* Parents that leak, those with the most zombies first. */
 json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		   const struct viewer *viewer);
+/*
+ * Who has the pid, or had it last: of a zombie why it is not reaped, of others
+ * how they reap. NULL: nobody that is known.
+ */
+json_t *view_why(const struct core *core, uint64_t now_ns, uint64_t pid,
+		 const struct viewer *viewer);
 json_t *view_status(const struct core *core, uint64_t now_ns);
 /* One line of `tail`. */
 json_t *view_change(const struct core *core, const struct change *change,

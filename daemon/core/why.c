@@ -25,12 +25,16 @@ static const char *const remedies[CAUSES] = {
 
 /* Nobody is judged sooner: whoever has just been told may be about to wait. */
 #define JUDGE_AFTER_NS NSEC_PER_SEC
-
-/* Wait calls, by whom they asked for and with which options. */
-struct calls {
-	uint64_t all, any, pid, group, pidfd;
-	uint64_t nohang, wall, wclone, nowait;
-};
+/* And nobody who has reaped before: some inits take two seconds for each. */
+#define PATIENCE_NS (3 * NSEC_PER_SEC)
+/* How long a watch must have lasted for an answer to be final. */
+#define WATCH_NS (3 * NSEC_PER_SEC)
+/* All threads in D for so long are blocked, and not just reading a disk. */
+#define STILL_NS NSEC_PER_SEC
+/* What its threads did longer ago says nothing about now. */
+#define TASKS_VALID_NS (10 * NSEC_PER_SEC)
+/* So many signals with one wait each are a habit. */
+#define HABIT 3
 
 /* All that a cause is judged by. */
 struct facts {
@@ -38,8 +42,12 @@ struct facts {
 	const struct life *zombie, *parent; /* parent NULL: not known, or it ends */
 	uint64_t now_ns;
 	uint64_t since_ns;     /* this parent's zombie since then, as far as it was watched */
-	struct calls calls;    /* the parent's, since then */
 	struct lt_waits waits; /* the parent's, in all */
+	struct lt_waits calls; /* and since then */
+	const struct lt_reaping *reaping; /* the parent's */
+	const struct lt_tasks *tasks;	  /* of now; NULL: nobody has looked */
+	uint64_t quiet_ns;		  /* since then, or since its newest call */
+	bool program_seen;		  /* from the beginning */
 };
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -53,37 +61,61 @@ static uint64_t elapsed(uint64_t now_ns, uint64_t then_ns)
 }
 
 /* Counters that were forgotten to make room begin at 0 again. */
-static struct calls calls_between(const struct lt_waits *now, const struct lt_waits *then)
+static struct lt_waits calls_between(const struct lt_waits *now, const struct lt_waits *then)
 {
-	static const struct lt_waits none;
+	struct lt_waits calls = *now;
 
 	if (now->calls < then->calls || now->start_ns != then->start_ns)
-		then = &none;
-	return (struct calls){ .all = now->calls - then->calls,
-			       .any = now->any - then->any,
-			       .pid = now->pid - then->pid,
-			       .group = now->group - then->group,
-			       .pidfd = now->pidfd - then->pidfd,
-			       .nohang = now->nohang - then->nohang,
-			       .wall = now->wall - then->wall,
-			       .wclone = now->wclone - then->wclone,
-			       .nowait = now->nowait - then->nowait };
+		return calls;
+	calls.calls -= then->calls;
+	calls.any -= then->any;
+	calls.pid -= then->pid;
+	calls.group -= then->group;
+	calls.pidfd -= then->pidfd;
+	calls.nohang -= then->nohang;
+	calls.wall -= then->wall;
+	calls.wclone -= then->wclone;
+	calls.nowait -= then->nowait;
+	for (int i = 0; i < LT_WAIT_OUTCOMES; i++)
+		calls.outcome[i] -= then->outcome[i];
+	calls.blocked_ns = elapsed(now->blocked_ns, then->blocked_ns);
+	return calls;
+}
+
+static void take_parent(struct facts *f, const struct life *parent)
+{
+	const struct reaping *reaping = life_reaping(parent);
+	const struct death *death = f->zombie->death;
+
+	f->parent = parent;
+	if (parent->waits)
+		f->waits = *parent->waits;
+	/* what was known when it died can be older than the newest call was then */
+	if (f->waits.last_ns > f->since_ns)
+		f->calls = death ? calls_between(&f->waits, &death->parent_waits) : f->waits;
+	f->quiet_ns = elapsed(f->now_ns, later(f->since_ns, f->waits.last_ns));
+	f->program_seen = later(parent->exec_ns, parent->forked_ns) > f->core->start.started_ns &&
+			  (parent->exec_ns || parent->flags & LT_LIFE_FORK_SEEN);
+	if (!reaping)
+		return;
+	f->reaping = &reaping->facts;
+	if (reaping->tasks && reaping->tasks_ns >= f->since_ns &&
+	    elapsed(f->now_ns, reaping->tasks_ns) < TASKS_VALID_NS)
+		f->tasks = reaping->tasks;
 }
 
 static struct facts facts_of(const struct core *core, const struct life *zombie, uint64_t now_ns)
 {
-	static const struct lt_waits none;
-	struct facts f = { .core = core, .zombie = zombie, .now_ns = now_ns };
+	static const struct lt_reaping no_reaping;
+	struct facts f = {
+		.core = core, .zombie = zombie, .now_ns = now_ns, .reaping = &no_reaping
+	};
 
 	f.since_ns = later(zombie->zombie_ns, core->start.started_ns);
+	if (zombie->death)
+		f.since_ns = later(f.since_ns, zombie->death->adopted_ns);
 	if (zombie->parent && zombie->parent->state < LT_EXITING)
-		f.parent = zombie->parent;
-	if (f.parent && f.parent->waits)
-		f.waits = *f.parent->waits;
-	/* what was seen at the death can be older than the newest call */
-	if (f.waits.last_ns > f.since_ns)
-		f.calls = calls_between(&f.waits,
-					zombie->death ? &zombie->death->parent_waits : &none);
+		take_parent(&f, zombie->parent);
 	return f;
 }
 
@@ -97,6 +129,80 @@ static bool is_early(const struct facts *f)
 	       (age_ns < JUDGE_AFTER_NS ? age_ns : JUDGE_AFTER_NS);
 }
 
+/* Its parent can be judged by what it does. */
+static bool is_judged(const struct facts *f)
+{
+	return f->parent && !is_early(f);
+}
+
+/* Before it was watched, whoever ran in that process. */
+static bool reaped_before(const struct facts *f)
+{
+	return !f->program_seen && f->tasks && f->tasks->flags & LT_TASKS_REAPED_BEFORE;
+}
+
+static bool has_waited(const struct facts *f)
+{
+	return f->reaping->reaped || reaped_before(f) ||
+	       (f->waits.calls > f->waits.nowait && f->waits.last_ns >= f->parent->exec_ns);
+}
+
+/* It has been silent for longer than it ever took, and than somebody might. */
+static bool is_overdue(const struct facts *f)
+{
+	uint64_t patience_ns =
+		later(later(PATIENCE_NS, f->core->policy.zombie_age_ns), f->reaping->slowest_ns);
+
+	return !has_waited(f) || f->quiet_ns >= patience_ns;
+}
+
+/* Since it died: calls that only look are of no use, unless others then take what they saw. */
+static bool asks_for_any(const struct facts *f)
+{
+	const struct lt_waits *calls = &f->calls;
+
+	return calls->any && (calls->any > calls->nowait || calls->pid + calls->pidfd);
+}
+
+static bool asks_for_others(const struct facts *f)
+{
+	return f->calls.pid + f->calls.group + f->calls.pidfd || (f->tasks && f->tasks->waiting);
+}
+
+static uint32_t live_threads(const struct lt_tasks *tasks)
+{
+	return tasks->looked - tasks->dead;
+}
+
+static bool is_in_d(const struct facts *f)
+{
+	const struct lt_tasks *tasks = f->tasks;
+
+	return tasks && tasks->looked >= tasks->threads && tasks->uninterruptible &&
+	       tasks->uninterruptible + tasks->stopped + tasks->traced == live_threads(tasks);
+}
+
+static bool is_stopped(const struct facts *f)
+{
+	const struct lt_tasks *tasks = f->tasks;
+
+	return f->parent->state == LT_STOPPED ||
+	       (tasks && tasks->looked >= tasks->threads && live_threads(tasks) &&
+		tasks->stopped + tasks->traced == live_threads(tasks));
+}
+
+static bool is_frozen(const struct facts *f)
+{
+	return f->tasks && f->tasks->flags & LT_TASKS_FROZEN;
+}
+
+static bool is_blocked(const struct facts *f)
+{
+	return f->parent && (is_stopped(f) || is_frozen(f) ||
+			     (is_in_d(f) && f->tasks->still_ns &&
+			      elapsed(f->tasks->hdr.time_ns, f->tasks->still_ns) >= STILL_NS));
+}
+
 static bool is_traced(const struct facts *f)
 {
 	const struct kin *kin = f->zombie->kin;
@@ -105,70 +211,76 @@ static bool is_traced(const struct facts *f)
 }
 
 /*
- * kernel/exit.c, eligible_child(). A notification tells no exit signal, and its
- * absence is one. Who is adopted ends with SIGCHLD, and so does who execs.
+ * kernel/exit.c, eligible_child(). A notification tells no exit signal, and the
+ * lack of one is not notified. Who is adopted, or execs, has SIGCHLD.
  */
 static bool has_no_sigchld(const struct facts *f)
 {
 	const struct life *zombie = f->zombie;
+	const struct lt_waits *calls = f->calls.calls ? &f->calls : &f->waits;
 	bool known = zombie->exit_signal ||
 		     (zombie->flags & LT_LIFE_HAS_STATUS && !(zombie->flags & LT_LIFE_NOTIFY_SEEN));
-	bool asks = f->calls.all ? f->calls.wall + f->calls.wclone :
-				   f->waits.wall + f->waits.wclone;
 
-	return f->parent && known && zombie->exit_signal != SIGCHLD &&
-	       !(zombie->flags & LT_LIFE_ORPHAN) && !asks;
+	return is_judged(f) && known && zombie->exit_signal != SIGCHLD &&
+	       !(zombie->flags & LT_LIFE_ORPHAN) && !calls->wall && !calls->wclone;
 }
 
-/* No call since it died that could have taken it. */
-static bool does_not_wait(const struct facts *f)
+/* An init or subreaper that stands still may be a good one. */
+static bool does_not_reap(const struct facts *f)
 {
-	return f->parent && !f->calls.any && !is_early(f);
+	return is_judged(f) && !asks_for_any(f) && is_overdue(f) &&
+	       !(is_blocked(f) && has_waited(f));
 }
 
 static bool init_does_not_reap(const struct facts *f)
 {
-	return does_not_wait(f) && f->parent->ns_pid == 1;
+	return does_not_reap(f) && f->parent->ns_pid == 1;
 }
 
 static bool subreaper_does_not_reap(const struct facts *f)
 {
 	const struct kin *kin = f->zombie->kin;
 
-	return does_not_wait(f) && kin && id_is(kin->adopted_by, f->parent->id);
-}
-
-static bool is_blocked(const struct facts *f)
-{
-	return f->parent && f->parent->state == LT_STOPPED;
+	return does_not_reap(f) && kin && id_is(kin->adopted_by, f->parent->id);
 }
 
 static bool waits_for_others(const struct facts *f)
 {
-	return f->calls.all && !f->calls.any;
+	return is_judged(f) && !f->calls.any && asks_for_others(f);
 }
 
+/*
+ * Each signal led to one wait, and what is left are no more than the signals
+ * that were swallowed. While there were few it may still be at work.
+ */
 static bool is_coalesced(const struct facts *f)
 {
-	(void)f;
-	return false;
+	const struct lt_reaping *reaping = f->reaping;
+	const struct death *death = f->zombie->death;
+	uint64_t calls = elapsed(f->waits.any, reaping->any_before);
+	bool wants_signals = death && (death->disposition == LT_SIG_HANDLER ||
+				       death->notify_flags & LT_NOTIFY_BLOCKED);
+
+	return is_judged(f) && wants_signals && reaping->coalesced &&
+	       f->parent->zombies <= reaping->coalesced && calls &&
+	       calls <= reaping->notified - reaping->coalesced && (calls >= HABIT || is_overdue(f));
 }
 
+/* Who came before us may be in a call that was never counted. */
 static bool never_waits(const struct facts *f)
 {
-	return does_not_wait(f) && (!f->waits.calls || f->waits.last_ns < f->parent->exec_ns);
+	return is_judged(f) && !has_waited(f) && (f->program_seen || f->tasks) && !is_in_d(f);
 }
 
 static bool stopped_waiting(const struct facts *f)
 {
-	(void)f;
-	return false;
+	return is_judged(f) && has_waited(f) && is_overdue(f) && !is_in_d(f);
 }
 
 static bool falls_behind(const struct facts *f)
 {
-	(void)f;
-	return false;
+	return is_judged(f) && f->calls.calls && f->reaping->last_reaped_ns > f->since_ns &&
+	       !is_overdue(f);
 }
 
 static bool always(const struct facts *f)
@@ -177,7 +289,7 @@ static bool always(const struct facts *f)
 	return true;
 }
 
-/* ---- what is told then ---- */
+/* ---- words ---- */
 
 static void say(char text[WHY_TEXT_SIZE], const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -192,7 +304,7 @@ static void say(char text[WHY_TEXT_SIZE], const char *format, ...)
 	va_end(args);
 }
 
-static void say_life(char text[WHY_TEXT_SIZE], const struct core *core, struct lt_id id)
+static void say_id(char text[WHY_TEXT_SIZE], const struct core *core, struct lt_id id)
 {
 	const struct life *life = life_find(core, id);
 
@@ -209,84 +321,387 @@ static void say_age(char text[WHY_TEXT_SIZE], uint64_t ns)
 	say(text, "%s", age);
 }
 
-static void tell_traced(const struct facts *f, char evidence[WHY_TEXT_SIZE])
+/* "wait4(4711, WNOHANG|__WALL)" */
+static void say_call(char text[WHY_TEXT_SIZE], unsigned call, unsigned which, int64_t pid,
+		     uint32_t options)
 {
-	say(evidence, "tracer ");
-	say_life(evidence, f->core, f->zombie->kin->tracer);
-	say(evidence,
-	    " holds it: the parent can reap it only when the tracer has waited or let go");
+	static const char *const calls[] = { "a wait", "wait4", "waitid", "waitpid" };
+	static const char *const whiches[] = { "any child", "pid ", "group ", "pidfd " };
+	json_t *names = text_wait_options(options), *name;
+	size_t i;
+
+	say(text, "%s(%s", call < 4 ? calls[call] : "?", which < 4 ? whiches[which] : "?");
+	if (which != LT_WAIT_ANY)
+		say(text, "%" PRId64, which == LT_WAIT_GROUP && pid < 0 ? -pid : pid);
+	json_array_foreach(names, i, name)
+		say(text, "%s%s", i ? "|" : ", ", json_string_value(name));
+	say(text, ")");
+	json_decref(names);
 }
 
-static void tell_no_sigchld(const struct facts *f, char evidence[WHY_TEXT_SIZE])
+static void say_count(char text[WHY_TEXT_SIZE], const char **lead, uint64_t count, const char *what)
+{
+	if (!count)
+		return;
+	say(text, "%s%" PRIu64 " %s", *lead, count, what);
+	*lead = ", ";
+}
+
+/* What it asked for since, and what came of it where that was seen. */
+static void say_calls(char text[WHY_TEXT_SIZE], const struct facts *f)
+{
+	static const char *const ends[LT_WAIT_OUTCOMES] = {
+		[LT_WAIT_REAPED] = "took another child", [LT_WAIT_REPORTED] = "only reported one",
+		[LT_WAIT_NOTHING] = "found none",	 [LT_WAIT_ECHILD] = "had no such child",
+		[LT_WAIT_EINTR] = "were interrupted",	 [LT_WAIT_FAILED] = "failed",
+	};
+	const struct lt_waits *calls = &f->calls;
+	const char *lead = ": ";
+
+	if (!calls->calls) {
+		say(text, "; no wait call since it died");
+		if (f->waits.last_ns) {
+			say(text, ", the last one ");
+			say_age(text, elapsed(f->now_ns, f->waits.last_ns));
+			say(text, " ago: ");
+			say_call(text, f->waits.last_call, f->waits.last_which, f->waits.last_pid,
+				 f->waits.last_options);
+		}
+		return;
+	}
+	say(text, "; %" PRIu64 " wait calls since it died", (uint64_t)calls->calls);
+	say_count(text, &lead, calls->any, "for any child");
+	say_count(text, &lead, calls->pid, "for a pid");
+	say_count(text, &lead, calls->group, "for a group");
+	say_count(text, &lead, calls->pidfd, "for a pidfd");
+	for (int i = 0; i < LT_WAIT_OUTCOMES; i++)
+		if (ends[i])
+			say_count(text, &lead, calls->outcome[i], ends[i]);
+	say(text, "; the last ");
+	say_age(text, elapsed(f->now_ns, f->waits.last_ns));
+	say(text, " ago: ");
+	say_call(text, calls->last_call, calls->last_which, calls->last_pid, calls->last_options);
+}
+
+static void say_sigchld(char text[WHY_TEXT_SIZE], const struct facts *f)
+{
+	static const char *const names[] = { "SIG_DFL", "SIG_IGN", "a handler" };
+	const struct death *death = f->zombie->death;
+	const uint64_t sigchld = UINT64_C(1) << (SIGCHLD - 1);
+	bool told = death && f->zombie->flags & LT_LIFE_NOTIFY_SEEN && death->disposition < 3;
+
+	if (told)
+		say(text, "; when it died SIGCHLD had %s%s%s", names[death->disposition],
+		    death->notify_flags & LT_NOTIFY_BLOCKED ? ", was blocked" : "",
+		    death->notify_flags & LT_NOTIFY_COALESCED ? ", was pending already" : "");
+	if (f->tasks && f->tasks->sig_pending & sigchld)
+		say(text, "; it is pending now");
+}
+
+static void say_threads(char text[WHY_TEXT_SIZE], const struct facts *f)
+{
+	const struct lt_tasks *tasks = f->tasks;
+	const char *lead = ": ";
+
+	if (!tasks)
+		return;
+	say(text, "; %" PRIu32 " thread%s", tasks->threads, tasks->threads == 1 ? "" : "s");
+	say_count(text, &lead, tasks->running, "running");
+	say_count(text, &lead, tasks->sleeping, "sleeping");
+	say_count(text, &lead, tasks->uninterruptible, "in D");
+	say_count(text, &lead, tasks->stopped, "stopped");
+	say_count(text, &lead, tasks->traced, "stopped by a tracer");
+	for (uint32_t i = 0; i < tasks->told && tasks->thread[i].flags & LT_THREAD_WAITS; i++) {
+		const struct lt_thread *thread = &tasks->thread[i];
+
+		say(text, "%s", i ? ", " : ", in ");
+		say_call(text, thread->call, thread->which, thread->pid, thread->options);
+	}
+}
+
+/* ---- what is told then ---- */
+
+static void tell_traced(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	say(text, "tracer ");
+	say_id(text, f->core, f->zombie->kin->tracer);
+	say(text, " holds it: the parent can reap it only when the tracer has waited or let go");
+}
+
+static void tell_no_sigchld(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
 	char name[16] = "none";
 
 	if (f->zombie->exit_signal)
 		text_signal(f->zombie->exit_signal, name, sizeof(name));
-	say(evidence,
-	    "its exit signal is %s, not SIGCHLD, and %" PRIu64
-	    " wait calls of the parent since it died had neither __WALL nor __WCLONE",
-	    name, f->calls.all);
+	say(text, "its exit signal is %s, not SIGCHLD, and ", name);
+	say_id(text, f->core, f->parent->id);
+	say(text, " waits with neither __WALL nor __WCLONE");
 }
 
-static void tell_waits(const struct facts *f, char evidence[WHY_TEXT_SIZE])
+static void tell_init(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
-	say_life(evidence, f->core, f->parent->id);
-	say(evidence,
-	    " made %" PRIu64 " wait calls since it died: %" PRIu64 " for any child, %" PRIu64
-	    " for a pid, %" PRIu64 " for a group, %" PRIu64 " for a pidfd",
-	    f->calls.all, f->calls.any, f->calls.pid, f->calls.group, f->calls.pidfd);
+	say_id(text, f->core, f->parent->id);
+	say(text, " is pid 1 of its pid namespace and does not wait for it");
 }
 
-static void tell_blocked(const struct facts *f, char evidence[WHY_TEXT_SIZE])
+static void tell_subreaper(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
-	say_life(evidence, f->core, f->parent->id);
-	say(evidence, " is stopped");
+	say_id(text, f->core, f->parent->id);
+	say(text, " is a subreaper, has adopted it from ");
+	say_id(text, f->core, f->zombie->kin->first_parent);
+	say(text, ", and does not wait for it");
 }
 
-static void tell_never(const struct facts *f, char evidence[WHY_TEXT_SIZE])
+static const char *where_of(const struct lt_tasks *tasks, char state)
 {
-	bool since_exec = f->parent->exec_ns > f->core->start.started_ns;
-	uint64_t then_ns = since_exec ? f->parent->exec_ns :
-					later(f->parent->forked_ns, f->core->start.started_ns);
-
-	say_life(evidence, f->core, f->parent->id);
-	say(evidence, " has made no wait call since %s, ",
-	    since_exec ? "its last exec" : "it was first seen");
-	say_age(evidence, elapsed(f->now_ns, then_ns));
-	say(evidence, " ago");
+	for (uint32_t i = 0; tasks && i < tasks->told; i++)
+		if (tasks->thread[i].state == state && *tasks->thread[i].wchan)
+			return tasks->thread[i].wchan;
+	return NULL;
 }
 
-static void tell_unknown(const struct facts *f, char evidence[WHY_TEXT_SIZE])
+static void tell_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
-	if (!f->zombie->parent_id.pid) {
-		say(evidence, "its parent is not known");
-	} else if (!f->parent) {
-		say(evidence, "its parent ends, or is not known");
-	} else if (is_early(f)) {
-		say(evidence, "it was watched for only ");
-		say_age(evidence, elapsed(f->now_ns, f->since_ns));
-		say(evidence, ": too short to judge");
+	const char *where = where_of(f->tasks, 'D');
+	const struct cgroup_info *cgroup = f->parent->cgroup;
+
+	say_id(text, f->core, f->parent->id);
+	if (is_frozen(f)) {
+		say(text, " is frozen, with its cgroup %s",
+		    cgroup && cgroup->path ? cgroup->path : "");
+	} else if (is_stopped(f)) {
+		say(text, " is stopped%s", f->tasks && f->tasks->traced ? " by its tracer" : "");
 	} else {
-		tell_waits(f, evidence);
+		say(text, " is in D (uninterruptible) with all its threads");
+		if (where)
+			say(text, ", in the kernel's %.32s", where);
+		say(text, ", for at least ");
+		say_age(text, elapsed(f->now_ns, f->tasks->still_ns));
 	}
 }
 
+static void tell_others(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	say_id(text, f->core, f->parent->id);
+	say(text, " waits only for other children");
+}
+
+static void tell_coalesced(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	const struct lt_reaping *reaping = f->reaping;
+
+	say_id(text, f->core, f->parent->id);
+	say(text,
+	    " makes one wait for each SIGCHLD: of %" PRIu64 " children that died %" PRIu64
+	    " did so while a SIGCHLD was pending, and %" PRIu64 " waits for any child were made",
+	    (uint64_t)reaping->notified, (uint64_t)reaping->coalesced,
+	    elapsed(f->waits.any, reaping->any_before));
+}
+
+static void tell_never(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	const struct life *parent = f->parent;
+	uint64_t began_ns = later(parent->exec_ns, parent->forked_ns);
+
+	say_id(text, f->core, parent->id);
+	say(text, " has made no %swait call since %s, ", f->waits.nowait ? "reaping " : "",
+	    !f->program_seen ? "it was first seen" :
+	    parent->exec_ns  ? "its last exec" :
+			       "its birth");
+	say_age(text, elapsed(f->now_ns, later(began_ns, f->core->start.started_ns)));
+	say(text, " ago");
+}
+
+static void tell_stopped(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	say_id(text, f->core, f->parent->id);
+	if (f->reaping->reaped) {
+		say(text, " has reaped %" PRIu64 " before, the last one ",
+		    (uint64_t)f->reaping->reaped);
+		say_age(text, elapsed(f->now_ns, f->reaping->last_reaped_ns));
+		say(text, " ago, and never took longer than ");
+		say_age(text, f->reaping->slowest_ns);
+	} else {
+		say(text, "%s",
+		    reaped_before(f) ? " reaped before it was watched" :
+				       " waited before, and took none");
+	}
+	say(text, "; silent for ");
+	say_age(text, f->quiet_ns);
+}
+
+static void say_rate(char text[WHY_TEXT_SIZE], const char *lead, uint64_t count, uint64_t ns,
+		     const char *what)
+{
+	say(text, "%s%.1f %s", lead, ns ? (double)count * NSEC_PER_SEC / (double)ns : 0, what);
+}
+
+static void tell_behind(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	const struct lt_reaping *reaping = f->reaping;
+	const struct lt_reap_mark *mark = reaping_mark(reaping, f->now_ns);
+	uint64_t ns = elapsed(f->now_ns, mark->ns);
+
+	say_id(text, f->core, f->parent->id);
+	say_rate(text, " goes on reaping; a second: ", reaping->born - mark->born, ns, "born, ");
+	say_rate(text, "", reaping->died - mark->died, ns, "died, ");
+	say_rate(text, "", reaping->reaped - mark->reaped, ns, "reaped");
+}
+
+/* What is missing for an answer. */
+static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	if (!f->zombie->parent_id.pid) {
+		say(text, "its parent is not known");
+		return;
+	}
+	if (!f->parent) {
+		say(text, "its parent is not known or about to end");
+		return;
+	}
+	if (is_early(f)) {
+		say(text, "too early to tell: watched for only ");
+		say_age(text, elapsed(f->now_ns, f->since_ns));
+	} else if (is_in_d(f)) {
+		say(text, "all threads of the parent are in D now: since when is not known yet");
+	} else if (!has_waited(f)) {
+		say(text, "the parent's threads have not been looked at: one may be in a wait call "
+			  "that began before the watch");
+	} else if (!is_overdue(f)) {
+		say(text,
+		    "too early to tell: the parent has waited before and is silent for only ");
+		say_age(text, f->quiet_ns);
+	} else {
+		say(text, "nothing tells why the parent's calls did not take it");
+	}
+}
+
+/* ---- what clears it now ---- */
+
+/* "adopts and reaps them": whoever it is. */
+static void say_adopter(char text[WHY_TEXT_SIZE], const struct facts *f)
+{
+	struct lt_id id = f->reaping->adopter;
+	const struct life *adopter = id.pid ? life_find(f->core, id) : NULL;
+
+	if (!adopter) {
+		say(text, "whoever adopts them, mostly an init, reaps them");
+		return;
+	}
+	say_id(text, f->core, id);
+	if (adopter->leak && adopter->leak->flagged)
+		say(text, " adopts them, but holds %" PRIu32 " zombies of its own",
+		    adopter->leak->flagged);
+	else
+		say(text, " adopts and reaps them");
+}
+
+static bool is_service(const char *unit)
+{
+	static const char suffix[] = ".service";
+	size_t len = unit ? strlen(unit) : 0, suffix_len = sizeof(suffix) - 1;
+
+	return len > suffix_len && !strcmp(unit + len - suffix_len, suffix);
+}
+
+/* The parent's end makes orphans of its zombies. */
+static void clear_by_end(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	const struct life *parent = f->parent;
+	const struct cgroup_info *cgroup = parent->cgroup;
+
+	if (cgroup && *cgroup->container) {
+		say(text, "restarting container %.12s", cgroup->container);
+	} else if (cgroup && is_service(cgroup->unit)) {
+		say(text, "restarting %s", cgroup->unit);
+	} else {
+		say(text, "ending ");
+		say_id(text, f->core, parent->id);
+	}
+	say(text, " frees %" PRIu32 ": ", parent->zombies);
+	say_adopter(text, f);
+}
+
+static void clear_tracer(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	say(text, "ending tracer ");
+	say_id(text, f->core, f->zombie->kin->tracer);
+	say(text, ", or making it detach, lets ");
+	say_id(text, f->core, f->zombie->parent_id);
+	say(text, " reap it");
+}
+
+static void clear_init(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	const struct life *parent = f->parent;
+
+	if (parent->id.pid == 1) {
+		say(text, "kill -CHLD 1 has an init look again; nobody else can reap them");
+		return;
+	}
+	if (parent->cgroup && *parent->cgroup->container) {
+		say(text, "restarting container %.12s", parent->cgroup->container);
+	} else {
+		say(text, "ending ");
+		say_id(text, f->core, parent->id);
+	}
+	say(text, " frees %" PRIu32 ": its pid namespace ends, and the kernel reaps all in it",
+	    parent->zombies);
+}
+
+static void clear_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	if (is_frozen(f))
+		say(text, "thawing its cgroup lets it go on");
+	else if (is_stopped(f) && f->tasks && f->tasks->traced)
+		say(text, "its tracer must let it go on, or end");
+	else if (is_stopped(f))
+		say(text, "kill -CONT %" PRIu64 " lets it go on", (uint64_t)f->parent->id.pid);
+	else
+		say(text,
+		    "nothing but the end of what it waits for in the kernel; not even SIGKILL "
+		    "ends it before");
+}
+
+static void clear_coalesced(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	say(text, "each kill -CHLD %" PRIu64 " has it reap one more; ",
+	    (uint64_t)f->parent->id.pid);
+	clear_by_end(f, text);
+}
+
+static void clear_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	if (f->parent)
+		clear_by_end(f, text);
+}
+
+/* ---- the table ---- */
+
+/* And besides the evidence of its own, a cause that lies in the parent's doing has this. */
+#define DOINGS 1
+/* It is seen at once: watching adds nothing. */
+#define AT_ONCE 2
+
 static const struct rule {
 	bool (*holds)(const struct facts *f);
-	void (*tell)(const struct facts *f, char evidence[WHY_TEXT_SIZE]);
+	void (*tell)(const struct facts *f, char text[WHY_TEXT_SIZE]);
+	void (*clear)(const struct facts *f, char text[WHY_TEXT_SIZE]);
+	unsigned flags;
 } rules[CAUSES] = {
-	[CAUSE_TRACED] = { is_traced, tell_traced },
-	[CAUSE_NO_SIGCHLD] = { has_no_sigchld, tell_no_sigchld },
-	[CAUSE_INIT_DOES_NOT_REAP] = { init_does_not_reap, tell_waits },
-	[CAUSE_SUBREAPER_DOES_NOT_REAP] = { subreaper_does_not_reap, tell_waits },
-	[CAUSE_BLOCKED] = { is_blocked, tell_blocked },
-	[CAUSE_WAITS_FOR_OTHERS] = { waits_for_others, tell_waits },
-	[CAUSE_COALESCED_SIGCHLD] = { is_coalesced, tell_waits },
-	[CAUSE_NEVER_WAITS] = { never_waits, tell_never },
-	[CAUSE_STOPPED_WAITING] = { stopped_waiting, tell_waits },
-	[CAUSE_FALLS_BEHIND] = { falls_behind, tell_waits },
-	[CAUSE_UNKNOWN] = { always, tell_unknown },
+	[CAUSE_TRACED] = { is_traced, tell_traced, clear_tracer, AT_ONCE },
+	[CAUSE_NO_SIGCHLD] = { has_no_sigchld, tell_no_sigchld, clear_by_end, DOINGS },
+	[CAUSE_INIT_DOES_NOT_REAP] = { init_does_not_reap, tell_init, clear_init, DOINGS },
+	[CAUSE_SUBREAPER_DOES_NOT_REAP] = { subreaper_does_not_reap, tell_subreaper, clear_by_end,
+					    DOINGS },
+	[CAUSE_BLOCKED] = { is_blocked, tell_blocked, clear_blocked, DOINGS | AT_ONCE },
+	[CAUSE_WAITS_FOR_OTHERS] = { waits_for_others, tell_others, clear_by_end, DOINGS },
+	[CAUSE_COALESCED_SIGCHLD] = { is_coalesced, tell_coalesced, clear_coalesced, DOINGS },
+	[CAUSE_NEVER_WAITS] = { never_waits, tell_never, clear_by_end, DOINGS },
+	[CAUSE_STOPPED_WAITING] = { stopped_waiting, tell_stopped, clear_by_end, DOINGS },
+	[CAUSE_FALLS_BEHIND] = { falls_behind, tell_behind, clear_by_end, DOINGS },
+	[CAUSE_UNKNOWN] = { always, tell_unknown, clear_unknown, DOINGS },
 };
 
 static enum cause judge(const struct facts *f)
@@ -298,19 +713,6 @@ static enum cause judge(const struct facts *f)
 	return cause;
 }
 
-static void tell_clear_now(const struct facts *f, char text[WHY_TEXT_SIZE])
-{
-	const struct life *parent = f->parent;
-
-	if (!parent)
-		return;
-	if (parent->cgroup && parent->cgroup->unit)
-		say(text, "restarting %s", parent->cgroup->unit);
-	else
-		say(text, "ending %" PRIu64, (uint64_t)parent->id.pid);
-	say(text, " frees %" PRIu32 ": whoever adopts them reaps them", parent->zombies);
-}
-
 enum cause why_cause(const struct core *core, const struct life *zombie, uint64_t now_ns)
 {
 	struct facts f = facts_of(core, zombie, now_ns);
@@ -318,13 +720,30 @@ enum cause why_cause(const struct core *core, const struct life *zombie, uint64_
 	return judge(&f);
 }
 
+/* Of the calls' answers, where they are watched; otherwise of the calls. */
+static uint64_t watched_ns(const struct facts *f)
+{
+	return elapsed(f->now_ns, later(f->since_ns, core_hook_since(f->core, "wait_results")));
+}
+
 void why_zombie(const struct core *core, const struct life *zombie, uint64_t now_ns,
 		struct why *why)
 {
 	struct facts f = facts_of(core, zombie, now_ns);
+	const struct rule *rule;
 
-	*why = (struct why){ .cause = judge(&f) };
+	*why = (struct why){ .cause = judge(&f),
+			     .watched_ns = watched_ns(&f),
+			     .has_calls = f.parent,
+			     .calls = f.calls };
+	rule = &rules[why->cause];
 	why->remedy = remedies[why->cause];
-	rules[why->cause].tell(&f, why->evidence);
-	tell_clear_now(&f, why->clear_now);
+	why->enough = rule->flags & AT_ONCE || why->watched_ns >= WATCH_NS;
+	rule->tell(&f, why->evidence);
+	if (rule->flags & DOINGS && f.parent) {
+		say_calls(why->evidence, &f);
+		say_sigchld(why->evidence, &f);
+		say_threads(why->evidence, &f);
+	}
+	rule->clear(&f, why->clear_now);
 }

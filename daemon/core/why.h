@@ -37,8 +37,7 @@
 	  "find out what keeps the parent from its wait loop: it has reaped before")              \
 	X(FALLS_BEHIND, "falls-behind",                                                           \
 	  "reap faster than children die: loop until nothing is left, in a thread of its own")    \
-	X(UNKNOWN, "unknown",                                                                     \
-	  "none can be told without a cause")
+	X(UNKNOWN, "unknown", NULL)
 // clang-format on
 
 enum cause {
@@ -50,14 +49,21 @@ enum cause {
 
 extern const char *const cause_names[CAUSES];
 
-#define WHY_TEXT_SIZE 512
+#define WHY_TEXT_SIZE 768
 
-/* An answer, in words for people: as UTF-8 as the names of processes and units are. */
+/*
+ * An answer, in words for people. Names in it are as processes chose them: any
+ * bytes. remedy NULL, clear_now "": there is none.
+ */
 struct why {
 	enum cause cause;
 	const char *remedy;
 	char evidence[WHY_TEXT_SIZE];
 	char clear_now[WHY_TEXT_SIZE];
+	uint64_t watched_ns; /* how long its parent's calls were watched while it waited */
+	bool enough;	     /* watching for longer will hardly change the answer */
+	bool has_calls;
+	struct lt_waits calls; /* its parent's since it died: the counters' differences */
 };
 
 /*

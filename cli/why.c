@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* why: one process, and the answer in words. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "core/text.h"
+#include "print.h"
+
+/* A daemon that began to watch only now knows more in a moment. */
+#define WATCH_MAX_NS (8 * NSEC_PER_SEC)
+#define ASK_AGAIN_NS (NSEC_PER_SEC / 4)
+
+static json_t *at(const json_t *object, const char *name)
+{
+	return json_object_get(object, name);
+}
+
+static void age_text(uint64_t ns, char age[TEXT_AGE_SIZE])
+{
+	text_format_age(ns, age);
+}
+
+/* Since a moment of this boot. */
+static void since_text(const json_t *document, uint64_t then_ns, char age[TEXT_AGE_SIZE])
+{
+	uint64_t now_ns = number(document, "time_ns");
+
+	age_text(now_ns > then_ns ? now_ns - then_ns : 0, age);
+}
+
+static void who_text(const json_t *who, char cell[CELL_SIZE])
+{
+	char comm[CELL_SIZE];
+
+	snprintf(cell, CELL_SIZE, "%" PRIu64 " (%.64s)", number(who, "pid"),
+		 member(who, "comm", comm));
+}
+
+/* A label, and text that is broken at each "; ". */
+static void print_words(const char *label, const json_t *words)
+{
+	const char *text = json_string_value(words), *end;
+	char part[1024], safe[4096];
+
+	for (; text && *text; text = *end ? end + 2 : end) {
+		end = strstr(text, "; ");
+		end = end ? end : text + strlen(text);
+		snprintf(part, sizeof(part), "%.*s", (int)(end - text), text);
+		printf("%-10s %s\n", label, text_escape(part, safe, sizeof(safe)));
+		label = "";
+	}
+}
+
+static void print_orphan(const json_t *document)
+{
+	const json_t *orphan = at(document, "orphan"), *first = at(orphan, "first_parent");
+	char parent[CELL_SIZE], adopter[CELL_SIZE], end[CELL_SIZE], age[TEXT_AGE_SIZE];
+
+	if (!json_is_object(orphan))
+		return;
+	who_text(first, parent);
+	who_text(at(orphan, "adopted_by"), adopter);
+	exit_text(first, end);
+	printf("%-10s a child of %s", "orphan", parent);
+	if (number(first, "exited_ns")) {
+		since_text(document, number(first, "exited_ns"), age);
+		printf(", which ended %s ago: %s", age, end);
+	}
+	printf("; adopted by %s\n", adopter);
+}
+
+static void print_reaping(const json_t *document)
+{
+	const json_t *reaping = at(document, "reaping"), *rates = at(reaping, "per_second");
+	char median[CELL_SIZE], p99[CELL_SIZE], slowest[CELL_SIZE];
+
+	if (!json_is_object(reaping))
+		return;
+	printf("%-10s %" PRIu64 " of %" PRIu64 " children that died since it is watched", "reaps",
+	       number(reaping, "reaped"), number(reaping, "died"));
+	if (number(reaping, "slowest_ns")) {
+		short_time_text(number(reaping, "median_ns"), median);
+		short_time_text(number(reaping, "p99_ns"), p99);
+		short_time_text(number(reaping, "slowest_ns"), slowest);
+		printf(", after %s (median), %s (p99), %s (slowest)", median, p99, slowest);
+	}
+	printf("\n%-10s %.2f born, %.2f died, %.2f reaped\n", "a second",
+	       json_real_value(at(rates, "born")), json_real_value(at(rates, "died")),
+	       json_real_value(at(rates, "reaped")));
+}
+
+static void print_adopter(const json_t *document)
+{
+	const json_t *adopter = at(document, "adopter");
+	char who[CELL_SIZE];
+
+	if (!json_is_object(adopter))
+		return;
+	who_text(adopter, who);
+	printf("%-10s %s adopts its children\n", "if it ends", who);
+}
+
+static void print_zombie(const json_t *document, const json_t *row)
+{
+	char age[TEXT_AGE_SIZE], end[CELL_SIZE], command[CELL_SIZE], parent[CELL_SIZE];
+	const json_t *who = at(document, "parent");
+	char watched[TEXT_AGE_SIZE];
+
+	age_text(number(row, "age_ms") * NSEC_PER_MSEC, age);
+	exit_text(row, end);
+	command_text(row, command);
+	who_text(who, parent);
+	printf("%" PRIu64 " %s\n%-10s for %s, %s, child of %s\n", number(row, "pid"), command,
+	       "zombie", age, end, parent);
+	printf("%-10s %s%s%s\n", "cause", colour_on(RED),
+	       json_string_value(at(document, "cause")) ?: "-", colour_off());
+	print_words("evidence", at(document, "evidence"));
+	print_words("remedy", at(document, "remedy"));
+	print_words("now", at(document, "clear_now"));
+	age_text(number(document, "watched_ms") * NSEC_PER_MSEC, watched);
+	printf("%-10s %s of watching\n", "judged on", watched);
+}
+
+static void print_holds(const json_t *document, const json_t *row)
+{
+	const json_t *children = at(row, "children");
+	const char *cause, *lead = ": ";
+	json_t *count;
+
+	printf("%-10s %" PRIu64 " alive, %" PRIu64 " zombies", "children",
+	       number(children, "alive"), number(children, "zombies"));
+	json_object_foreach(at(document, "holds"), cause, count) {
+		printf("%s%" PRId64 " %s", lead, (int64_t)json_integer_value(count), cause);
+		lead = ", ";
+	}
+	printf("\n");
+}
+
+static void print_reaped(const json_t *document, const json_t *row)
+{
+	uint64_t reaped_ns = number(row, "reaped_ns"), zombie_ns = number(row, "zombie_ns");
+	char age[TEXT_AGE_SIZE], end[CELL_SIZE], by[CELL_SIZE], took[CELL_SIZE];
+
+	since_text(document, reaped_ns, age);
+	exit_text(row, end);
+	printf("%-10s %s ago", "reaped", age);
+	if (json_is_true(at(row, "autoreaped")))
+		printf(", by the kernel itself");
+	else
+		printf(", by %s", member(row, "reaped_by", by));
+	if (zombie_ns && reaped_ns >= zombie_ns) {
+		short_time_text(reaped_ns - zombie_ns, took);
+		printf(", %s after its death", took);
+	}
+	printf("; %s\n", end);
+}
+
+static void print_process(const json_t *document, const json_t *row)
+{
+	const char *state = json_string_value(at(row, "state")) ?: "-";
+	char age[TEXT_AGE_SIZE], command[CELL_SIZE];
+
+	command_text(row, command);
+	printf("%" PRIu64 " %s\n", number(row, "pid"), command);
+	if (!strcmp(state, "reaped")) {
+		print_reaped(document, row);
+		return;
+	}
+	since_text(document, number(row, "start_ns"), age);
+	printf("%-10s %s, born %s ago%s\n", "is", state, age,
+	       json_is_true(at(row, "kernel")) ? ": a kernel thread; the kernel reaps its own" :
+						 "");
+	print_holds(document, row);
+	print_reaping(document);
+	print_adopter(document);
+}
+
+static void print_why(const json_t *document)
+{
+	const json_t *zombie = json_array_get(at(document, "zombies"), 0);
+
+	if (zombie)
+		print_zombie(document, zombie);
+	else
+		print_process(document, json_array_get(at(document, "processes"), 0));
+	print_orphan(document);
+}
+
+static void pause_ns(uint64_t ns)
+{
+	const struct timespec pause = { .tv_nsec = (long)ns };
+
+	nanosleep(&pause, NULL);
+}
+
+/* On a terminal only, and gone when the answer is there. */
+static void tell_progress(const json_t *document)
+{
+	static bool told;
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (document)
+		fprintf(stderr, "\rwatching %" PRIu64 " for %.1f s …", number(document, "pid"),
+			(double)number(document, "watched_ms") / 1000);
+	else if (told)
+		fprintf(stderr, "\r\x1b[K");
+	told = document != NULL;
+}
+
+/* A recording stands still: asking it again is of no use. */
+static int watch(const struct options *options, struct source *source, json_t **document)
+{
+	uint64_t began_ns = number(*document, "time_ns"), now_ns = began_ns, last_ns = 0;
+	int status = DONE;
+
+	while (!status && json_is_false(at(*document, "enough")) && !interrupted &&
+	       now_ns > last_ns && now_ns < began_ns + WATCH_MAX_NS) {
+		last_ns = now_ns;
+		tell_progress(*document);
+		pause_ns(ASK_AGAIN_NS);
+		json_decref(*document);
+		status = source->ops->get(source, options, "why", document);
+		now_ns = number(*document, "time_ns");
+	}
+	tell_progress(NULL);
+	return status;
+}
+
+int show_why(const struct options *options, struct source *source)
+{
+	json_t *document;
+	int status;
+
+	if (!options->filter.has_pid) {
+		complain("why: no PID given");
+		return USAGE;
+	}
+	status = source->ops->get(source, options, "why", &document);
+	if (!status)
+		status = watch(options, source, &document);
+	if (!status && options->json)
+		status = print_json(document);
+	else if (!status)
+		print_why(document);
+	json_decref(document);
+	return status;
+}
