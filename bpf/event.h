@@ -82,6 +82,7 @@
 	X(57, ADOPTION, adoption, lt_adoption) /* of a zombie, likewise */           \
 	X(58, LIMITS, limits, lt_limits)      /* how many pids a leaking parent has left */ \
 	X(59, LEAK, leak, lt_leak)            /* a leak as another table knew it */ \
+	X(60, ADOPTED, adopted, lt_adopted)   /* a zombie that changed hands in another table */ \
 	X(62, LEDGER, ledger, lt_ledger)      /* what the daemon had read so far */ \
 	X(64, TALLIES, tallies, lt_tallies)   /* more of what another table had counted */ \
 	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */
@@ -662,6 +663,12 @@ struct lt_leak {
 	struct lt_rate rate;
 };
 
+struct lt_adopted {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u64 since_ns; /* its parent holds it since then */
+};
+
 struct lt_counts {
 	struct lt_hdr hdr;
 	__u64 count[LT_KERNEL_KINDS];
@@ -816,6 +823,7 @@ LT_ASSERT(sizeof(struct lt_reaping) == 416);
 LT_ASSERT(sizeof(struct lt_adoption) == 40);
 LT_ASSERT(LT_OFFSET(lt_limits, path) == 104);
 LT_ASSERT(sizeof(struct lt_leak) == 160);
+LT_ASSERT(sizeof(struct lt_adopted) == 40);
 LT_ASSERT(sizeof(struct lt_counts) == 272);
 LT_ASSERT(sizeof(struct lt_totals) == 392);
 LT_ASSERT(sizeof(struct lt_histogram) == 104);

@@ -115,6 +115,8 @@ static void reparent(struct core *core, struct life *life, struct lt_id parent, 
 	/* between its exit record and its last step a father still is the parent */
 	if (was.pid && known && known->state >= LT_EXITING)
 		return;
+	if (was.pid)
+		policy_adopt(core, life, core->now_ns);
 	life_set_parent(core, life, parent);
 	if (!was.pid) /* not an adoption: it was only not known */
 		return;
@@ -943,6 +945,7 @@ static void apply_life(struct core *core, const struct lt_life *e)
 
 	if (!life || e->state < LT_RUNNING || e->state > LT_REAPED || life->queue != QUEUE_NONE)
 		return;
+	core->restoring = true;
 	life->flags = e->flags &
 		      ~(uint32_t)(LT_LIFE_ARGS_CUT | LT_LIFE_ARGS_UNKNOWN | LT_LIFE_FORK_SHARES);
 	life->forked_ns = e->forked_ns;
@@ -977,6 +980,7 @@ static void apply_life(struct core *core, const struct lt_life *e)
 	} else if (e->state == LT_EXITING) {
 		queue_put(core, life, QUEUE_EXITING);
 	}
+	core->restoring = false;
 }
 
 static void apply_start(struct core *core, const struct lt_start *e)
@@ -1075,6 +1079,17 @@ static void apply_limits(struct core *core, const struct lt_limits *e)
 
 	if (life)
 		leak_set_limits(core, life, e);
+}
+
+static void apply_adopted(struct core *core, const struct lt_adopted *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (!life || e->since_ns > core->now_ns)
+		return;
+	core->restoring = true;
+	policy_adopt(core, life, e->since_ns);
+	core->restoring = false;
 }
 
 static void apply_leak(struct core *core, const struct lt_leak *e)

@@ -160,12 +160,18 @@ bool core_lives(const struct core *core, uint64_t pid)
 
 void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void *user)
 {
+	const struct hold *hold;
 	const struct life *life;
 
 	DL_FOREACH(core->queues[QUEUE_YOUNG], life) {
 		if (ns_after(life->zombie_ns, core->policy.zombie_age_ns) > now_ns)
 			break;
 		fn(user, life->id);
+	}
+	DL_FOREACH(core->held[WEIGHS_NOTHING], hold) {
+		if (ns_after(hold->since_ns, core->policy.zombie_age_ns) > now_ns)
+			break;
+		fn(user, hold->life->id);
 	}
 }
 
@@ -193,6 +199,7 @@ struct dump {
 		struct lt_life life;
 		struct lt_limits limits;
 		struct lt_leak leak;
+		struct lt_adopted adopted;
 		struct lt_counts counts;
 		struct lt_totals totals;
 		struct lt_tallies tallies;
@@ -368,6 +375,14 @@ static void dump_life(struct dump *dump, const struct life *life)
 	dump_end(dump);
 }
 
+static void dump_adopted(struct dump *dump, const struct hold *hold)
+{
+	dump_begin(dump, LT_ADOPTED);
+	dump->record.adopted.id = hold->life->id;
+	dump->record.adopted.since_ns = hold->since_ns;
+	dump_end(dump);
+}
+
 static void dump_limits(struct dump *dump, const struct leak *leak)
 {
 	const struct leak_limits *limits = leak->limits;
@@ -479,6 +494,7 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 {
 	struct dump *dump = calloc(1, sizeof(*dump));
 	struct cgroup_info *cgroup, *next_cgroup;
+	const struct hold *hold;
 	struct life *life;
 
 	if (!dump)
@@ -502,6 +518,9 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 		dump_reaping(dump, life);
 	for (life = lately_reaped(core, reaped_max); life; life = life->next) /* in their order */
 		dump_life(dump, life);
+	for (int weight = 0; weight < WEIGHTS; weight++)
+		DL_FOREACH(core->held[weight], hold)
+			dump_adopted(dump, hold);
 	EACH_LIFE(core, life)
 		if (life->leak)
 			dump_leak(dump, life->leak);

@@ -107,7 +107,7 @@ struct core_totals core_totals(const struct core *core);
 
 /*
  * Gives, as records, all that another core needs to go on from here: START,
- * POLICY, HOOK, CGROUP, LIFE, LEAK, LIMITS, COUNTS, TOTALS, TALLIES.
+ * POLICY, HOOK, CGROUP, LIFE, ADOPTED, LEAK, LIMITS, COUNTS, TOTALS, TALLIES.
  */
 void core_dump(const struct core *core, core_emit_fn emit, void *user);
 /* The same with no more of the reaped than so many, the latest. */
@@ -141,7 +141,7 @@ void core_each_unseen(const struct core *core, core_id_fn fn, void *user);
 /*
  * Calls fn for each process that is exiting or a zombie: a look can tell
  * sooner than its last record that it is gone. core_each_due() only for the
- * zombies that would be flagged at now_ns. fn must not change the core.
+ * zombies that would be flagged, or count against an adopter, at now_ns. fn must not change the core.
  */
 void core_each_dying(const struct core *core, core_id_fn fn, void *user);
 void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void *user);

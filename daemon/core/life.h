@@ -48,11 +48,26 @@ struct kin {
 	struct lt_id tracer;
 };
 
+/* What a zombie adds to the leak of its parent. */
+enum weight { WEIGHS_NOTHING, WEIGHS_FLAGGED, WEIGHS_AGED, WEIGHTS };
+
+/*
+ * A zombie that was adopted: it weighs by how long its new parent has held it,
+ * whatever its age, and hangs in a list of those that weigh as much, by since_ns.
+ */
+struct hold {
+	struct life *life;
+	struct hold *prev, *next;
+	uint64_t since_ns;
+	enum weight weight;
+};
+
 /*
  * What its parent was told and how it stood then; zombies only. Of an adopted
  * zombie, how its new parent stood when it got it.
  */
 struct death {
+	struct hold *hold; /* NULL: with whose child it was when it died */
 	uint64_t flagged_ns;
 	uint64_t adopted_ns; /* as a zombie; 0: not */
 	uint32_t notify_flags, sa_flags, disposition;
@@ -211,6 +226,8 @@ struct core {
 	struct cgroup_info *cgroups;
 	struct life *queues[QUEUES];
 	struct leak *settling;
+	struct hold *held[WEIGHTS];
+	bool restoring; /* another table's knowledge: no leak opens by it */
 	uint64_t now_ns;
 	size_t memory_bytes;
 	struct policy policy;
@@ -324,7 +341,7 @@ bool cow_is_observed(const struct core *core);
 /* Since when its parent holds a zombie. */
 static inline uint64_t life_held_ns(const struct life *life)
 {
-	return life->zombie_ns;
+	return life->death && life->death->hold ? life->death->hold->since_ns : life->zombie_ns;
 }
 
 /* leak.c: made for a parent when it gets its first flagged zombie */
@@ -400,6 +417,10 @@ void policy_drop_zombie(struct core *core, struct life *life);
 void policy_leave_parent(struct core *core, struct life *life);
 void policy_join_parent(struct core *core, struct life *life);
 void policy_parent_exited(struct core *core, struct life *parent);
+/* A zombie is about to change its parent, who holds it from then on: a grace of zombie_age. */
+void policy_adopt(struct core *core, struct life *life, uint64_t since_ns);
+/* It is no zombie any more, or is forgotten. */
+void policy_end_hold(struct core *core, struct life *life);
 /* Puts a zombie of another table straight where it was there. */
 void policy_restore_zombie(struct core *core, struct life *life, uint64_t flagged_ns);
 void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_ns,

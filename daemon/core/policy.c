@@ -114,6 +114,8 @@ static bool must_open(const struct core *core, const struct leak *leak)
 
 static void leak_evaluate(struct core *core, struct leak *leak)
 {
+	if (core->restoring)
+		return;
 	if (!leak->since_ns) {
 		if (!must_open(core, leak))
 			return;
@@ -133,40 +135,57 @@ static struct leak *leak_of(struct core *core, struct life *parent)
 	return parent->leak ? parent->leak : leak_new(core, parent);
 }
 
-/* Adds what one zombie of that queue weighs in its parent's leak. */
-static void leak_add(struct core *core, struct life *parent, unsigned queue)
+static void leak_add(struct core *core, struct life *parent, enum weight weight)
 {
-	struct leak *leak = parent && is_flagged_queue(queue) ? leak_of(core, parent) : NULL;
+	struct leak *leak = parent && weight ? leak_of(core, parent) : NULL;
 
 	if (!leak)
 		return;
 	leak->flagged++;
-	leak->aged += queue == QUEUE_AGED;
+	leak->aged += weight == WEIGHS_AGED;
 	leak_evaluate(core, leak);
 }
 
-static void leak_sub(struct core *core, struct life *parent, unsigned queue)
+static void leak_sub(struct core *core, struct life *parent, enum weight weight)
 {
-	struct leak *leak = parent && is_flagged_queue(queue) ? parent->leak : NULL;
+	struct leak *leak = parent && weight ? parent->leak : NULL;
 
 	if (!leak || !leak->flagged)
 		return;
 	leak->flagged--;
-	leak->aged -= queue == QUEUE_AGED;
+	leak->aged -= weight == WEIGHS_AGED;
 	leak_evaluate(core, leak);
 	leak_drop_if_idle(core, leak);
+}
+
+/* In before out, so that the leak sees no dip. */
+static void leak_change(struct core *core, struct life *parent, enum weight was, enum weight is)
+{
+	if (was == is)
+		return;
+	leak_add(core, parent, is);
+	leak_sub(core, parent, was);
+}
+
+static enum weight weight_of(const struct life *life)
+{
+	if (life->death && life->death->hold)
+		return life->death->hold->weight;
+	return life->queue == QUEUE_AGED    ? WEIGHS_AGED :
+	       life->queue == QUEUE_FLAGGED ? WEIGHS_FLAGGED :
+					      WEIGHS_NOTHING;
 }
 
 void policy_leave_parent(struct core *core, struct life *life)
 {
 	leak_lost(life->parent, life, core->now_ns);
-	leak_sub(core, life->parent, life->queue);
+	leak_sub(core, life->parent, weight_of(life));
 }
 
 void policy_join_parent(struct core *core, struct life *life)
 {
 	leak_gained(life->parent, life, core->now_ns);
-	leak_add(core, life->parent, life->queue);
+	leak_add(core, life->parent, weight_of(life));
 }
 
 void policy_parent_exited(struct core *core, struct life *parent)
@@ -179,24 +198,90 @@ void policy_parent_exited(struct core *core, struct life *parent)
 	leak_drop_if_idle(core, leak);
 }
 
+/* ---- zombies that changed hands ---- */
+
+static enum weight weight_at(const struct core *core, uint64_t since_ns)
+{
+	const struct policy *policy = &core->policy;
+
+	if (ns_after(since_ns, policy->zombie_age_ns) > core->now_ns)
+		return WEIGHS_NOTHING;
+	return ns_after(since_ns, policy->leak_age_ns) > core->now_ns ? WEIGHS_FLAGGED :
+									WEIGHS_AGED;
+}
+
+/* By since_ns. They come nearly in order, so this walks a step or two. */
+static void hold_put(struct core *core, struct hold *hold, enum weight weight)
+{
+	struct hold **head = &core->held[weight], *after = *head ? (*head)->prev : NULL;
+
+	while (after && after->since_ns > hold->since_ns)
+		after = after == *head ? NULL : after->prev;
+	if (after)
+		DL_APPEND_ELEM(*head, after, hold);
+	else
+		DL_PREPEND(*head, hold);
+	hold->weight = weight;
+}
+
+static void hold_weigh(struct core *core, struct hold *hold, enum weight weight)
+{
+	enum weight was = hold->weight;
+
+	DL_DELETE(core->held[was], hold);
+	hold_put(core, hold, weight);
+	leak_change(core, hold->life->parent, was, weight);
+}
+
+void policy_end_hold(struct core *core, struct life *life)
+{
+	struct hold *hold = life->death ? life->death->hold : NULL;
+
+	if (!hold)
+		return;
+	DL_DELETE(core->held[hold->weight], hold);
+	core_release(core, hold, sizeof(*hold));
+	life->death->hold = NULL;
+}
+
+void policy_adopt(struct core *core, struct life *life, uint64_t since_ns)
+{
+	enum weight was = weight_of(life);
+	struct death *death;
+	struct hold *hold;
+
+	if (life->queue < QUEUE_YOUNG || life->queue > QUEUE_AGED)
+		return;
+	death = life_death(core, life);
+	hold = death ? core_alloc(core, sizeof(*hold)) : NULL;
+	if (!hold)
+		return;
+	policy_end_hold(core, life);
+	hold->life = life;
+	hold->since_ns = since_ns;
+	death->hold = hold;
+	hold_put(core, hold, weight_at(core, since_ns));
+	leak_change(core, life->parent, was, hold->weight);
+}
+
 /* ---- zombies ---- */
 
-/* Moves a zombie between queues; in before out, so that its leak sees no dip. */
 static void restage(struct core *core, struct life *life, enum queue queue)
 {
+	enum weight weighed = weight_of(life);
 	unsigned was = life->queue;
 
 	core->totals.flagged += (uint32_t)is_flagged_queue(queue) - (uint32_t)is_flagged_queue(was);
 	if (queue == QUEUE_NONE) {
 		leak_lost(life->parent, life, core->now_ns);
 		queue_remove(core, life);
+		policy_end_hold(core, life);
 	} else {
 		queue_put(core, life, queue);
 		if (was < QUEUE_YOUNG)
 			leak_gained(life->parent, life, life->zombie_ns);
 	}
-	leak_add(core, life->parent, queue);
-	leak_sub(core, life->parent, was);
+	leak_change(core, life->parent, weighed, weight_of(life));
 }
 
 static void flag(struct core *core, struct life *life)
@@ -267,7 +352,7 @@ static void expire_reaped(struct core *core)
 
 struct due {
 	uint64_t ns;
-	enum { DUE_NOTHING, DUE_FLAG, DUE_AGE, DUE_CLOSE } what;
+	enum { DUE_NOTHING, DUE_FLAG, DUE_AGE, DUE_HELD_FLAG, DUE_HELD_AGE, DUE_CLOSE } what;
 };
 
 static void consider(struct due *due, uint64_t ns, int what)
@@ -289,6 +374,13 @@ static struct due next_due(const struct core *core)
 		consider(&due,
 			 ns_after(core->queues[QUEUE_FLAGGED]->zombie_ns, policy->leak_age_ns),
 			 DUE_AGE);
+	if (core->held[WEIGHS_NOTHING])
+		consider(&due,
+			 ns_after(core->held[WEIGHS_NOTHING]->since_ns, policy->zombie_age_ns),
+			 DUE_HELD_FLAG);
+	if (core->held[WEIGHS_FLAGGED])
+		consider(&due, ns_after(core->held[WEIGHS_FLAGGED]->since_ns, policy->leak_age_ns),
+			 DUE_HELD_AGE);
 	if (core->settling)
 		consider(&due, ns_after(core->settling->shrunk_ns, policy->leak_settle_ns),
 			 DUE_CLOSE);
@@ -319,6 +411,10 @@ void policy_advance(struct core *core, uint64_t now_ns)
 			flag(core, core->queues[QUEUE_YOUNG]);
 		else if (due.what == DUE_AGE)
 			restage(core, core->queues[QUEUE_FLAGGED], QUEUE_AGED);
+		else if (due.what == DUE_HELD_FLAG)
+			hold_weigh(core, core->held[WEIGHS_NOTHING], WEIGHS_FLAGGED);
+		else if (due.what == DUE_HELD_AGE)
+			hold_weigh(core, core->held[WEIGHS_FLAGGED], WEIGHS_AGED);
 		else
 			close_settled(core);
 	}
@@ -373,8 +469,13 @@ void policy_deinit(struct policy *policy)
 static void restage_all(struct core *core)
 {
 	const struct policy *policy = &core->policy;
+	struct hold *hold, *next_hold;
 	struct life *life, *next;
 
+	for (int weight = WEIGHS_AGED; weight > WEIGHS_NOTHING; weight--)
+		DL_FOREACH_SAFE(core->held[weight], hold, next_hold)
+			if (weight_at(core, hold->since_ns) < hold->weight)
+				hold_weigh(core, hold, weight_at(core, hold->since_ns));
 	DL_FOREACH_SAFE(core->queues[QUEUE_AGED], life, next)
 		if (ns_after(life->zombie_ns, policy->leak_age_ns) > core->now_ns)
 			restage(core, life, QUEUE_FLAGGED);

@@ -366,6 +366,7 @@ void life_set_state(struct core *core, struct life *life, enum lt_state state)
 void life_free(struct core *core, struct life *life)
 {
 	life_set_tracer(core, life, (struct lt_id){ 0 });
+	policy_end_hold(core, life);
 	queue_remove(core, life);
 	count_state(core, life->state, (uint32_t)-1);
 	life_leave_parent(life);

@@ -297,6 +297,45 @@ LT_TEST(leaking, up_to_the_hosts_limit)
 	lt__stop(lt);
 }
 
+/* ---- adoption ---- */
+
+static const char *init_id(struct lt *lt)
+{
+	static char id[64];
+	json_t *row = lt__row(lt, "ps", 1);
+
+	lt_require(row, "no init");
+	snprintf(id, sizeof(id), "%s", str_at(row, "id"));
+	json_decref(row);
+	return id;
+}
+
+/* An adopter that reaps within its grace never leaks, whatever it was handed. */
+LT_TEST(leaking, not_an_adopter_that_reaps)
+{
+	struct lt *lt =
+		lt__start("--zombie-age", "4s", "--leak-count", "3", "--leak-age", "1h", NULL);
+	struct cast *cast, *control;
+	const char *init;
+
+	lt__tail(lt);
+	lt__watch(lt, init = init_id(lt));
+	cast = cast__start("leak", "5", NULL);
+	lt__await_event(lt, lt__id(lt, cast__pid(cast)), "leak-open", 0);
+	cast__terminate(cast);
+	for (int i = 0; i < 5; i++) { /* by init: on some hosts two seconds later */
+		const char *id = lt__id(lt, cast__int(cast, "child", i));
+
+		expect(lt__await_event(lt, id, "reap", 0), "reaped_by=%s", init);
+	}
+	control = cast__start("leak", "5", NULL);
+	lt__await_event(lt, lt__id(lt, cast__pid(control)), "leak-open", 0);
+	lt_require(!lt__count(lt, init, "leak-open"), "init was said to leak");
+	cast__free(control);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 /* ---- replay ---- */
 
 static json_t *recorded_leaks(struct lt *lt, const char *file)

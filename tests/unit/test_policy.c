@@ -208,6 +208,7 @@ Test(leaks, the_ignored_have_none)
 	bench_free(bench);
 }
 
+/* What passed to an adopter is flagged as before, and counts against it a zombie_age later. */
 Test(leaks, close_with_their_parent_and_pass_to_the_adopter)
 {
 	struct bench *bench = leaking(3);
@@ -216,7 +217,102 @@ Test(leaks, close_with_their_parent_and_pass_to_the_adopter)
 	bench->watched = 0;
 	forget_told(bench);
 	feed_exit(bench, 5000, PARENT, INIT, 0, INIT, 0);
-	expect_told(bench, "leak-close exit orphan orphan leak-open orphan");
+	expect_told(bench, "leak-close exit orphan orphan orphan");
+	cr_assert_eq(core_totals(bench->core).leaks, 0);
+	cr_assert_eq(core_totals(bench->core).flagged, 3);
+	cr_assert_eq(core_next_due_ns(bench->core), MS(6000));
+	feed_tick(bench, 5999);
+	expect_told(bench, "leak-close exit orphan orphan orphan");
+	feed_tick(bench, 6000);
+	expect_told(bench, "leak-close exit orphan orphan orphan leak-open");
+	cr_assert_eq(core_totals(bench->core).leaks, 1);
+	check_totals(bench);
+	bench_free(bench);
+}
+
+Test(leaks, an_adopter_that_reaps_in_time_has_none)
+{
+	struct bench *bench = leaking(10);
+
+	feed_tick(bench, 4000);
+	feed_exit(bench, 5000, PARENT, INIT, 0, INIT, 0);
+	bench->watched = INIT;
+	forget_told(bench);
+	for (uint64_t i = 0; i < 10; i++)
+		feed_free(bench, 5900, 100 + i);
+	feed_tick(bench, 90000);
+	expect_told(bench, "");
+	cr_assert_eq(core_totals(bench->core).flagged, 0);
+	bench_free(bench);
+}
+
+/* One that has been a zombie for ever: its adopter holds it only now. */
+Test(leaks, of_an_adopter_are_aged_by_what_it_holds)
+{
+	struct bench *bench = leaking(1);
+
+	feed_tick(bench, 61000);
+	feed_exit(bench, 61500, PARENT, INIT, 0, INIT, 0);
+	bench->watched = INIT;
+	forget_told(bench);
+	feed_tick(bench, 121499);
+	expect_told(bench, "");
+	feed_tick(bench, 121500);
+	expect_told(bench, "leak-open");
+	expect_text(text_at(bench->last_line, "reason"), "age");
+	bench_free(bench);
+}
+
+/* Adopted before it was flagged: flagged in time, and counted later. */
+Test(leaks, of_an_adopter_do_not_delay_a_flag)
+{
+	struct bench *bench = leaking(0);
+
+	for (uint64_t i = 0; i < 3; i++)
+		zombie(bench, 2000, 100 + i);
+	feed_exit(bench, 2900, PARENT, INIT, 0, INIT, 0);
+	bench->watched = 0;
+	forget_told(bench);
+	feed_tick(bench, 3000);
+	expect_told(bench, "flagged flagged flagged");
+	feed_tick(bench, 3899);
+	expect_told(bench, "flagged flagged flagged");
+	feed_tick(bench, 3900);
+	expect_told(bench, "flagged flagged flagged leak-open");
+	bench_free(bench);
+}
+
+/* Passed on again: the next one has a grace of its own. */
+Test(leaks, of_one_adopter_after_the_other)
+{
+	struct bench *bench = leaking(3);
+
+	feed_fork(bench, 60, 60, INIT);
+	feed_tick(bench, 4000);
+	feed_exit(bench, 5000, PARENT, 60, 0, 60, 0);
+	bench->watched = INIT;
+	forget_told(bench);
+	feed_exit(bench, 5900, 60, INIT, 0, INIT, 0);
+	feed_tick(bench, 6899);
+	expect_told(bench, "");
+	feed_tick(bench, 6900);
+	expect_told(bench, "leak-open");
+	bench_free(bench);
+}
+
+/* A longer age calls those younger that counted already. */
+Test(leaks, of_an_adopter_by_a_new_age)
+{
+	struct bench *bench = leaking(3);
+
+	feed_tick(bench, 4000);
+	feed_exit(bench, 5000, PARENT, INIT, 0, INIT, 0);
+	feed_tick(bench, 6000);
+	cr_assert_eq(core_totals(bench->core).leaks, 1);
+	feed_policy(bench, 6001, 3000, 3, 60000, 500, "");
+	feed_tick(bench, 6600);
+	cr_assert_eq(core_totals(bench->core).leaks, 0);
+	feed_tick(bench, 8000);
 	cr_assert_eq(core_totals(bench->core).leaks, 1);
 	check_totals(bench);
 	bench_free(bench);
