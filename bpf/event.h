@@ -85,10 +85,12 @@
 	X(60, ADOPTED, adopted, lt_adopted)   /* a zombie that changed hands in another table */ \
 	X(62, LEDGER, ledger, lt_ledger)      /* what the daemon had read so far */ \
 	X(64, TALLIES, tallies, lt_tallies)   /* more of what another table had counted */ \
-	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */
+	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */ \
+	X(66, ALERT_POLICY, alert_policy, lt_alert_policy)                        \
+	X(67, ALERT, alert, lt_alert)         /* one of another table */
 // clang-format on
 
-#define LT_KIND_MAX 66
+#define LT_KIND_MAX 68
 #define LT_KERNEL_KINDS 32 /* kinds below this are counted by the kernel side */
 
 enum lt_kind {
@@ -715,6 +717,28 @@ struct lt_health {
 	__u32 reserved;
 };
 
+struct lt_alert_policy {
+	struct lt_hdr hdr;
+	__u64 flagged_limit; /* 0: none */
+	__u64 storm_per_s;   /* births; 0: no limit */
+	__u64 storm_for_ns;
+	__u64 pids_within_ns; /* 0: never */
+	__u64 settle_ns;
+	__u32 host_len, reserved;
+	char text[]; /* the host's name */
+};
+
+struct lt_alert {
+	struct lt_hdr hdr;
+	struct lt_id parent; /* whose leak it is about; pid 0: the host's */
+	__u64 since_ns; /* it fires since; 0: it does not */
+	__u64 held_ns;	/* its condition holds since */
+	__u64 calm_ns;	/* it fires, and its condition does not hold since */
+	__u64 value;
+	__u32 alert; /* enum alert_kind */
+	__u32 reserved;
+};
+
 /*
  * Of a daemon's own: what it had read of the kernel side, so that the next one
  * goes on from there. The table does not need it.
@@ -834,6 +858,8 @@ LT_ASSERT(sizeof(struct lt_health) == 184);
 LT_ASSERT(sizeof(struct lt_ledger) == 528);
 LT_ASSERT(sizeof(struct lt_gate) == 32);
 LT_ASSERT(sizeof(struct lt_counters) == 384);
+LT_ASSERT(LT_OFFSET(lt_alert_policy, text) == 64);
+LT_ASSERT(sizeof(struct lt_alert) == 72);
 #undef LT_OFFSET
 
 #endif

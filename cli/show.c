@@ -336,6 +336,14 @@ static void say_lost(const json_t *e, char *out)
 		 sum(json_object_get(e, "lost")));
 }
 
+static void say_alert(const json_t *e, char *out)
+{
+	char state[CELL_SIZE], name[CELL_SIZE], words[CELL_SIZE];
+
+	snprintf(out, CELL_SIZE, "%.16s: %.16s: %.400s", member(e, "alert", name),
+		 member(e, "state", state), member(e, "summary", words));
+}
+
 static void say_nothing(const json_t *e, char *out)
 {
 	(void)e;
@@ -377,6 +385,7 @@ static const struct kind_text {
 	[CHANGE_COW] = { PLAIN, say_cow },
 	[CHANGE_COW_FAULT] = { PLAIN, say_cow_fault },
 	[CHANGE_WAIT] = { PLAIN, say_wait },
+	[CHANGE_ALERT] = { RED, say_alert },
 	[CHANGE_LEAK_OPEN] = { RED, say_leak },
 	[CHANGE_LEAK_CLOSE] = { GREEN, say_leak },
 	[CHANGE_LOST] = { RED, say_lost },

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,6 +165,7 @@ union text_record {
 	struct lt_hdr hdr;
 	struct lt_policy policy;
 	struct lt_hook hook;
+	struct lt_alert_policy alert_policy;
 	char bytes[LT_RECORD_MAX];
 };
 
@@ -195,6 +197,22 @@ static void fold_policy(struct daemon *daemon)
 	record.policy.ignore_comm_len = (uint16_t)strlen(settings->ignore_comm);
 	record.policy.ignore_unit_len = (uint16_t)strlen(settings->ignore_unit);
 	fold_text(daemon, &record, LT_POLICY, settings->ignore_comm, settings->ignore_unit);
+}
+
+static void fold_alert_policy(struct daemon *daemon)
+{
+	const struct settings *settings = daemon->settings;
+	union text_record record = { 0 };
+	char host[HOST_NAME_MAX + 1] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	record.alert_policy.flagged_limit = settings->alert_flagged;
+	record.alert_policy.storm_per_s = settings->alert_forks;
+	record.alert_policy.storm_for_ns = settings->alert_forks_for_ns;
+	record.alert_policy.pids_within_ns = settings->alert_pids_within_ns;
+	record.alert_policy.settle_ns = settings->alert_settle_ns;
+	record.alert_policy.host_len = (uint32_t)strlen(host);
+	fold_text(daemon, &record, LT_ALERT_POLICY, host, "");
 }
 
 static void fold_hook(struct daemon *daemon, const char *what, const char *value)
@@ -411,6 +429,8 @@ static void fold_limits(struct daemon *daemon)
 	struct wants leaks = { 0 };
 	struct limits *limits;
 
+	if (!core_totals(daemon->core).leaks)
+		return;
 	core_each_leak(daemon->core, now_ns > LIMITS_AGE_NS ? now_ns - LIMITS_AGE_NS : 0, note_leak,
 		       &leaks);
 	limits = leaks.count ? limits_begin() : NULL;
@@ -709,6 +729,8 @@ static void pass(struct daemon *daemon, bool seed)
 	record.hdr.time_ns = boot_ns();
 	fold(daemon, &record, sizeof(record));
 	fold_proc(daemon);
+	fold_limits(
+		daemon); /* a leak that takes the last pids is told of, whether or not one asks */
 	look_for_libraries(daemon);
 	plan_due(daemon);
 	if (err) { /* half a pass proves nothing */
@@ -795,6 +817,7 @@ static void refresh_counts(void *user)
 	drain(daemon, REFRESH_BUDGET);
 	fold_counts(daemon);
 	kernel_cows(daemon->kernel, fold_news, daemon);
+	fold_limits(daemon);
 	fold_health(daemon);
 	plan_due(daemon);
 }
@@ -907,6 +930,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	if (stays)
 		log_warn("%s needs a restart; it stays as it was", stays);
 	fold_policy(daemon);
+	fold_alert_policy(daemon);
 	beat(daemon);
 	watch_calls(daemon, calls_wanted(daemon)); /* also names the reason anew */
 	plan_due(daemon);
@@ -1136,6 +1160,7 @@ static void seed(struct daemon *daemon)
 
 	fold_start(daemon);
 	fold_policy(daemon);
+	fold_alert_policy(daemon);
 	watch_calls(daemon, calls_wanted(daemon));
 	proc_cgroups(boot_ns(), fold, daemon);
 	beat(daemon);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "core/alerts.h"
 #include "core/metrics.h"
 #include "core/text.h"
 #include "core/view.h"
@@ -672,6 +673,13 @@ static json_t *get_leaks(const struct request *request)
 	return view_leaks(core, core_now_ns(core), &request->filter, &request->viewer);
 }
 
+static json_t *get_alerts(const struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	return view_alerts(core, core_now_ns(core));
+}
+
 static enum MHD_Result start_stream(struct request *request, enum stream_kind kind)
 {
 	const union MHD_ConnectionInfo *info =
@@ -811,6 +819,7 @@ static const struct route {
 	{ "/v1/cow", VIEW_COW, get_cow, NULL, true, false },
 	{ "/v1/leaks", VIEW_LEAKS, get_leaks, NULL, true, false },
 	{ "/v1/why", VIEW_WHY, NULL, answer_why, true, false },
+	{ "/v1/alerts", 0, get_alerts, NULL, true, false },
 	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false, false },
 	{ "/v1/record", 0, NULL, stream_records, true, false },
 	{ "/metrics", 0, NULL, answer_metrics, false, true },

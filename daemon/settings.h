@@ -35,6 +35,11 @@ struct settings {
 	uint64_t leak_count;
 	uint64_t leak_age_ns;
 	uint64_t leak_settle_ns;
+	uint64_t alert_flagged;
+	uint64_t alert_forks;
+	uint64_t alert_forks_for_ns;
+	uint64_t alert_pids_within_ns;
+	uint64_t alert_settle_ns;
 	uint64_t reaped_keep_ns;
 	uint64_t repair_interval_ns;
 	uint64_t batch_ns;

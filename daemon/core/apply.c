@@ -780,7 +780,8 @@ static void apply_pass_end(struct core *core, const struct lt_pass *e)
 }
 
 /* What the pass met, no record explained, and nothing has changed since. */
-static void sweep_seen(struct core *core, struct life *life, const struct lt_pass *e)
+/* Returns whether its birth is what no record told. */
+static bool sweep_seen(struct core *core, struct life *life, const struct lt_pass *e)
 {
 	enum step step = seen_step(life->seen_state);
 	bool differs = next_state[life->state][step] != 0;
@@ -789,13 +790,14 @@ static void sweep_seen(struct core *core, struct life *life, const struct lt_pas
 
 	life->seen_state = 0;
 	if (!differs && !unborn)
-		return;
+		return false;
 	if (unborn) /* counted once */
 		life->flags |= LT_LIFE_FORK_SEEN;
 	core->totals.repairs += !e->seed;
 	life->flags |= LT_LIFE_INFERRED;
 	if (differs)
 		life_step(core, life, step, e->hdr.time_ns, NULL);
+	return unborn;
 }
 
 static void sweep_unseen(struct core *core, struct life *life, const struct lt_pass *e)
@@ -803,6 +805,18 @@ static void sweep_unseen(struct core *core, struct life *life, const struct lt_p
 	core->totals.repairs += !e->seed;
 	life->flags |= LT_LIFE_INFERRED;
 	reap(core, life, LT_REAP_SCAN, life->parent_id, e->hdr.time_ns, NULL);
+}
+
+/* Births that were missed though nothing was lost: whoever tells them does so no more. */
+static void judge_unborn(struct core *core, uint64_t unborn)
+{
+	uint64_t losses = core->totals.refused;
+
+	for (int i = 0; i < LT_KERNEL_KINDS; i++)
+		losses += core->totals.lost[i];
+	if (unborn && losses == core->losses_swept)
+		alerts_unseen_births(core, unborn);
+	core->losses_swept = losses;
 }
 
 /*
@@ -814,6 +828,7 @@ static void apply_sweep(struct core *core, const struct lt_pass *e)
 {
 	struct life **lives = malloc((core->life_count + 1) * sizeof(struct life *)), *life;
 	size_t kept = 0;
+	uint64_t unborn = 0;
 
 	if (!lives)
 		return;
@@ -823,11 +838,12 @@ static void apply_sweep(struct core *core, const struct lt_pass *e)
 	qsort(lives, kept, sizeof(struct life *), life_order);
 	for (size_t i = 0; i < kept; i++) {
 		if (lives[i]->seen_state)
-			sweep_seen(core, lives[i], e);
+			unborn += sweep_seen(core, lives[i], e);
 		else
 			sweep_unseen(core, lives[i], e);
 	}
 	free(lives);
+	judge_unborn(core, unborn);
 }
 
 /* ---- from the daemon ---- */
@@ -1020,6 +1036,7 @@ static void apply_hook(struct core *core, const struct lt_hook *e)
 	free(hook->what);
 	free(hook->value);
 	*hook = (struct hook_info){ what, value, since_ns };
+	alerts_judge_hooks(core);
 }
 
 static void apply_tick(struct core *core, const struct lt_hdr *e)
@@ -1060,6 +1077,16 @@ static void apply_tallies(struct core *core, const struct lt_tallies *e)
 	core->totals.cow_reuses = e->cow_reuses;
 }
 
+static void apply_alert_policy(struct core *core, const struct lt_alert_policy *e)
+{
+	alerts_apply_policy(core, e);
+}
+
+static void apply_alert(struct core *core, const struct lt_alert *e)
+{
+	alerts_apply(core, e);
+}
+
 static void apply_health(struct core *core, const struct lt_health *e)
 {
 	core->health = *e;
@@ -1077,8 +1104,10 @@ static void apply_limits(struct core *core, const struct lt_limits *e)
 {
 	struct life *life = life_find(core, e->id);
 
-	if (life)
-		leak_set_limits(core, life, e);
+	if (!life)
+		return;
+	leak_set_limits(core, life, e);
+	alerts_judge_pids(core, life);
 }
 
 static void apply_adopted(struct core *core, const struct lt_adopted *e)
@@ -1143,6 +1172,8 @@ static size_t text_len(const struct lt_hdr *hdr)
 	case LT_POLICY:
 		return (size_t)AS(lt_policy, hdr)->ignore_comm_len +
 		       AS(lt_policy, hdr)->ignore_unit_len;
+	case LT_ALERT_POLICY:
+		return AS(lt_alert_policy, hdr)->host_len;
 	case LT_HOOK:
 		return (size_t)AS(lt_hook, hdr)->what_len + AS(lt_hook, hdr)->value_len;
 	case LT_LIMITS:

@@ -25,6 +25,7 @@ struct core *core_new(core_change_fn on_change, void *user)
 	core->on_change = on_change;
 	core->user = user;
 	policy_init(&core->policy);
+	alerts_init(core);
 	return core;
 }
 
@@ -46,6 +47,7 @@ void core_tell(struct core *core, struct change change)
 {
 	if (core->on_change)
 		core->on_change(core->user, &change);
+	alerts_note(core, &change);
 }
 
 uint64_t core_now_ns(const struct core *core)
@@ -206,6 +208,8 @@ struct dump {
 		struct lt_tasks tasks;
 		struct lt_reaping reaping;
 		struct lt_adoption adoption;
+		struct lt_alert_policy alert_policy;
+		struct lt_alert alert;
 		char bytes[LT_RECORD_MAX];
 	} record;
 };
@@ -383,6 +387,41 @@ static void dump_adopted(struct dump *dump, const struct hold *hold)
 	dump_end(dump);
 }
 
+static void dump_alert(struct dump *dump, enum alert_kind kind, const struct alert *alert,
+		       struct lt_id parent)
+{
+	struct lt_alert *e = &dump->record.alert;
+
+	if (!alert->since_ns && !alert->held_ns)
+		return;
+	dump_begin(dump, LT_ALERT);
+	e->parent = parent;
+	e->alert = (uint32_t)kind;
+	e->since_ns = alert->since_ns;
+	e->held_ns = alert->held_ns;
+	e->calm_ns = alert->calm_ns;
+	e->value = alert->value;
+	dump_end(dump);
+}
+
+static void dump_alerts(struct dump *dump)
+{
+	const struct alert_policy *policy = &dump->core->alert_policy;
+	struct lt_alert_policy *e = &dump->record.alert_policy;
+
+	dump_begin(dump, LT_ALERT_POLICY);
+	e->flagged_limit = policy->flagged_limit;
+	e->storm_per_s = policy->storm_per_s;
+	e->storm_for_ns = policy->storm_for_ns;
+	e->pids_within_ns = policy->pids_within_ns;
+	e->settle_ns = policy->settle_ns;
+	e->host_len = dump_text(dump, policy->host, strlen(policy->host));
+	dump_end(dump);
+	for (int kind = 0; kind < ALERT_KINDS; kind++)
+		dump_alert(dump, (enum alert_kind)kind, &dump->core->alerts[kind],
+			   (struct lt_id){ 0 });
+}
+
 static void dump_limits(struct dump *dump, const struct leak *leak)
 {
 	const struct leak_limits *limits = leak->limits;
@@ -408,6 +447,9 @@ static void dump_leak(struct dump *dump, const struct leak *leak)
 	dump->record.leak.id = leak->parent->id;
 	dump->record.leak.rate = leak->rate;
 	dump_end(dump);
+	/* before the limits, which would make it fire anew */
+	dump_alert(dump, ALERT_PIDS, &(struct alert){ .since_ns = leak->pids_alert_ns },
+		   leak->parent->id);
 	dump_limits(dump, leak);
 }
 
@@ -507,6 +549,7 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 	dump->record.start.ring_bytes = core->start.ring_bytes;
 	dump_end(dump);
 	dump_policy(dump);
+	dump_alerts(dump); /* before what would make them fire anew */
 	for (int i = 0; i < HOOKS_MAX; i++)
 		dump_hook(dump, &core->hooks[i]);
 	HASH_ITER(hh, core->cgroups, cgroup, next_cgroup)

@@ -16,6 +16,7 @@
 
 #include "event.h"
 
+struct alert_change;
 struct core;
 struct life;
 
@@ -41,7 +42,8 @@ struct life;
 	X(COW_FAULT, "cow-fault")   \
 	X(LEAK_OPEN, "leak-open")   \
 	X(LEAK_CLOSE, "leak-close") \
-	X(LOST, "lost")
+	X(LOST, "lost")             \
+	X(ALERT, "alert")
 // clang-format on
 
 enum change_kind {
@@ -66,6 +68,7 @@ struct change {
 	const char *reason;	 /* of a leak */
 	const char *comm_before; /* of an exec */
 	struct lt_id was_parent; /* of an orphan */
+	const struct alert_change *alert;
 };
 
 typedef void (*core_change_fn)(void *user, const struct change *change);
@@ -107,7 +110,8 @@ struct core_totals core_totals(const struct core *core);
 
 /*
  * Gives, as records, all that another core needs to go on from here: START,
- * POLICY, HOOK, CGROUP, LIFE, ADOPTED, LEAK, LIMITS, COUNTS, TOTALS, TALLIES.
+ * POLICY, ALERT_POLICY, ALERT, HOOK, CGROUP, LIFE, ADOPTED, LEAK, LIMITS, COUNTS, TOTALS,
+ * TALLIES.
  */
 void core_dump(const struct core *core, core_emit_fn emit, void *user);
 /* The same with no more of the reaped than so many, the latest. */

@@ -291,6 +291,9 @@ bool filter_change(const struct filter *filter, const struct change *change)
 	/* asked for by pid, and then whatever the kinds */
 	if (change->kind == CHANGE_COW_FAULT)
 		return filter->raw_cow && change->life->id.pid == filter->raw_cow;
+	/* the events that alerts are drawn from are told, too: only by name */
+	if (change->kind == CHANGE_ALERT && !filter->kinds)
+		return false;
 	if (filter->kinds && !(filter->kinds & 1U << change->kind))
 		return false;
 	return !change->life || filter_life(filter, change->life);

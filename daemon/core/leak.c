@@ -170,6 +170,17 @@ bool leak_pids_left(const struct leak *leak, uint64_t *left)
 	return true;
 }
 
+uint64_t leak_exhausted_in_s(const struct leak *leak, uint64_t now_ns)
+{
+	struct leak_age age = leak_age(leak);
+	double rate_per_s = leak_rate_per_s(leak, &age, now_ns);
+	uint64_t left;
+
+	if (!leak_pids_left(leak, &left) || rate_per_s <= 0)
+		return UINT64_MAX;
+	return (uint64_t)((double)left / rate_per_s);
+}
+
 const char *leak_limit_name(const struct leak *leak)
 {
 	return limit_names[leak->limits->nearest];

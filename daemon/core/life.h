@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "alerts.h"
 #include "core.h"
 
 #define HASH_NONFATAL_OOM 1
@@ -140,6 +141,7 @@ struct leak {
 	uint32_t aged;
 	struct lt_rate rate;
 	struct leak_limits *limits; /* NULL: not read */
+	uint64_t pids_alert_ns;	    /* that pids run out is an alert since; 0: it is none */
 };
 
 /*
@@ -213,6 +215,21 @@ struct policy {
 	struct glob_list ignore_comm, ignore_unit;
 };
 
+struct alert_policy {
+	uint64_t flagged_limit, storm_per_s, storm_for_ns, pids_within_ns, settle_ns;
+	char host[256];
+};
+
+/* See lt_alert. */
+struct alert {
+	uint64_t since_ns, held_ns, calm_ns, value;
+};
+
+/* The births of the second under way. */
+struct storm {
+	uint64_t begin_ns, births;
+};
+
 struct core {
 	/*
 	 * The table: chains of lives by the low bits of their pids, which the
@@ -238,6 +255,10 @@ struct core {
 	struct failures failures;  /* all fork calls' */
 	struct lt_tallies tallies; /* its header and COW counts are not used */
 	struct lt_health health;   /* as last told; its header's time 0: never */
+	struct alert_policy alert_policy;
+	struct alert alerts[ALERT_KINDS]; /* the host's */
+	struct storm storm;
+	uint64_t losses_swept; /* what had been lost or refused at the last sweep */
 	uint32_t pass;
 	uint64_t pass_begin_ns;
 	bool seeding;
@@ -370,6 +391,8 @@ bool leak_pids_left(const struct leak *leak, uint64_t *left);
  * and of those the oldest. NULL: it holds none.
  */
 const struct life *leak_witness(const struct core *core, const struct leak *leak, uint64_t now_ns);
+/* Seconds until none is left at the present rate; UINT64_MAX: never, or not known. */
+uint64_t leak_exhausted_in_s(const struct leak *leak, uint64_t now_ns);
 /* Of that limit. */
 const char *leak_limit_name(const struct leak *leak);
 
@@ -430,6 +453,20 @@ void policy_advance(struct core *core, uint64_t now_ns);
 void policy_apply(struct core *core, const struct lt_policy *record);
 void policy_init(struct policy *policy);
 void policy_deinit(struct policy *policy);
+
+/* alerts.c */
+void alerts_init(struct core *core);
+/* Draws from a change what it means for the alerts; called for every change. */
+void alerts_note(struct core *core, const struct change *change);
+void alerts_judge_hooks(struct core *core);
+/* A pass met processes that no record told the birth of, and none was lost. */
+void alerts_unseen_births(struct core *core, uint64_t count);
+/* The limits of a leak's parent were told. */
+void alerts_judge_pids(struct core *core, const struct life *parent);
+uint64_t alerts_due_ns(const struct core *core);
+void alerts_advance(struct core *core);
+void alerts_apply_policy(struct core *core, const struct lt_alert_policy *e);
+void alerts_apply(struct core *core, const struct lt_alert *e);
 
 /* core.c */
 /* Since when this need has been served without a break; 0: it is not. */

@@ -493,6 +493,53 @@ static void collect_oldest(struct scrape *s)
 	value_seconds(s, s->core->now_ns - begin_ns);
 }
 
+/* The least that is left to a parent that leaks; UINT64_MAX: none is known. */
+struct pids {
+	uint64_t left, in_s;
+};
+
+static struct pids least_pids(const struct core *core)
+{
+	struct pids least = { UINT64_MAX, UINT64_MAX };
+	const struct life *zombie, *last = NULL;
+	uint64_t left, in_s;
+
+	for (int queue = QUEUE_FLAGGED; queue <= QUEUE_AGED && core->totals.leaks; queue++)
+		DL_FOREACH(core->queues[queue], zombie) {
+			const struct leak *leak = zombie->parent ? zombie->parent->leak : NULL;
+
+			if (zombie->parent == last || !leak || !leak->since_ns)
+				continue;
+			last = zombie->parent;
+			in_s = leak_exhausted_in_s(leak, core->now_ns);
+			if (leak_pids_left(leak, &left) && left < least.left)
+				least.left = left;
+			if (in_s < least.in_s)
+				least.in_s = in_s;
+		}
+	return least;
+}
+
+static void collect_pids_left(struct scrape *s)
+{
+	struct pids least = least_pids(s->core);
+
+	if (least.left == UINT64_MAX)
+		return;
+	sample(s, "");
+	value(s, least.left);
+}
+
+static void collect_pids_exhausted(struct scrape *s)
+{
+	struct pids least = least_pids(s->core);
+
+	if (least.in_s == UINT64_MAX)
+		return;
+	sample(s, "");
+	value(s, least.in_s);
+}
+
 static void collect_reap_latency(struct scrape *s)
 {
 	put_histogram(s, &s->core->tallies.reap_latency, SCALE_REAP_LATENCY);
@@ -627,6 +674,12 @@ static const struct metric table[] = {
 	  "Age of the oldest zombie; absent while there is none.", collect_oldest, 0 },
 	{ "lifetrace_leaks", GAUGE, "", "Parents that leak zombies.", collect_number32,
 	  AT(totals.leaks) },
+	{ "lifetrace_pids_left", GAUGE, "",
+	  "Tasks up to the nearest limit of a parent that leaks, the least of all; absent while there is no leak.",
+	  collect_pids_left, 0 },
+	{ "lifetrace_pids_exhausted_in_seconds", GAUGE, "",
+	  "When these run out at the present rate; absent while they do not.",
+	  collect_pids_exhausted, 0 },
 	{ "lifetrace_reap_latency_seconds", HISTOGRAM, "",
 	  "From a zombie's begin until it was reaped.", collect_reap_latency, 0 },
 	{ "lifetrace_fork_duration_seconds", HISTOGRAM, "",

@@ -352,7 +352,15 @@ static void expire_reaped(struct core *core)
 
 struct due {
 	uint64_t ns;
-	enum { DUE_NOTHING, DUE_FLAG, DUE_AGE, DUE_HELD_FLAG, DUE_HELD_AGE, DUE_CLOSE } what;
+	enum {
+		DUE_NOTHING,
+		DUE_FLAG,
+		DUE_AGE,
+		DUE_HELD_FLAG,
+		DUE_HELD_AGE,
+		DUE_CLOSE,
+		DUE_ALERT
+	} what;
 };
 
 static void consider(struct due *due, uint64_t ns, int what)
@@ -384,6 +392,7 @@ static struct due next_due(const struct core *core)
 	if (core->settling)
 		consider(&due, ns_after(core->settling->shrunk_ns, policy->leak_settle_ns),
 			 DUE_CLOSE);
+	consider(&due, alerts_due_ns(core), DUE_ALERT);
 	return due;
 }
 
@@ -415,8 +424,10 @@ void policy_advance(struct core *core, uint64_t now_ns)
 			hold_weigh(core, core->held[WEIGHS_NOTHING], WEIGHS_FLAGGED);
 		else if (due.what == DUE_HELD_AGE)
 			hold_weigh(core, core->held[WEIGHS_FLAGGED], WEIGHS_AGED);
-		else
+		else if (due.what == DUE_CLOSE)
 			close_settled(core);
+		else
+			alerts_advance(core);
 	}
 	if (now_ns > core->now_ns)
 		core->now_ns = now_ns;

@@ -143,6 +143,23 @@ void text_format_age(uint64_t ns, char buf[TEXT_AGE_SIZE])
 		snprintf(buf, TEXT_AGE_SIZE, "%ums", (unsigned)(ns / NSEC_PER_MSEC));
 }
 
+/* Days since 1970 to a date: eras of 400 years that begin on 1 March, so that leap days come last. */
+void text_format_time(uint64_t realtime_ns, char buf[TEXT_TIME_SIZE])
+{
+	uint64_t seconds = realtime_ns / NSEC_PER_SEC, days = seconds / 86400 + 719468;
+	uint64_t of_day = seconds % 86400, of_era = days % 146097;
+	uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	uint64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+	uint64_t march = (5 * of_year + 2) / 153, month = march < 10 ? march + 3 : march - 9;
+
+	year += days / 146097 * 400 + (month <= 2);
+	snprintf(buf, TEXT_TIME_SIZE,
+		 "%04" PRIu64 "-%02" PRIu64 "-%02" PRIu64 "T%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64
+		 ".%03" PRIu64 "Z",
+		 year, month, of_year - (153 * march + 2) / 5 + 1, of_day / 3600, of_day / 60 % 60,
+		 of_day % 60, (uint64_t)(realtime_ns % NSEC_PER_SEC / NSEC_PER_MSEC));
+}
+
 void text_format_size(uint64_t bytes, char *buf, size_t size)
 {
 	static const char *const suffixes[] = { "", "k", "M", "G" };

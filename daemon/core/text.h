@@ -34,6 +34,9 @@ int text_parse_id(const char *text, uint64_t *pid, uint64_t *start_ns);
 void text_format_duration(uint64_t ns, char *buf, size_t size);
 /* For people: "850ms", "12s", "3m12s", "5h02m", "9d04h". */
 void text_format_age(uint64_t ns, char buf[TEXT_AGE_SIZE]);
+/* "2026-01-31T23:59:59.123Z" of nanoseconds since the epoch. */
+#define TEXT_TIME_SIZE 32
+void text_format_time(uint64_t realtime_ns, char buf[TEXT_TIME_SIZE]);
 void text_format_size(uint64_t bytes, char *buf, size_t size);
 
 /* "SIGKILL", "SIGRTMIN+3", or "SIG99" for a number without a name. */

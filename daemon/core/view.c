@@ -2,6 +2,8 @@
 /* The table as JSON: one function a thing that docs/interface.md names. */
 #include "view.h"
 
+#include "alerts.h"
+
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -867,6 +869,12 @@ static void line_LOST(const struct line *line)
 	const struct lt_counts *e = (const void *)line->change->record;
 
 	set(line->object, "lost", view_kinds(e->count, false));
+}
+
+static void line_ALERT(const struct line *line)
+{
+	view_alert(line->object, line->core, line->change->alert, line->life,
+		   line->change->time_ns);
 }
 
 json_t *view_change(const struct core *core, const struct change *change,

@@ -12,9 +12,14 @@ static const struct filter all_rows = { .all = true, .kernel = true };
 static void on_change(void *user, const struct change *change)
 {
 	struct bench *bench = user;
-	json_t *line = view_change(bench->core, change, &everyone);
-	json_int_t pid = json_integer_value(json_object_get(line, "pid"));
+	json_t *line;
+	json_int_t pid;
 	size_t used = strlen(bench->told);
+
+	if (change->kind == CHANGE_ALERT && !bench->alerts)
+		return;
+	line = view_change(bench->core, change, &everyone);
+	pid = json_integer_value(json_object_get(line, "pid"));
 
 	if (bench->watched && (uint64_t)pid != bench->watched) {
 		json_decref(line);

@@ -18,6 +18,7 @@
 
 struct bench {
 	struct core *core;
+	bool alerts;	   /* are told, too */
 	uint64_t watched;  /* only this pid's changes are told; 0: all */
 	char told[16384];  /* "kind kind …" */
 	json_t *last_line; /* of tail */

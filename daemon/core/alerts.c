@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * When an alert begins and when it is over. One that fires stays until its
+ * condition has not held for `settle`; so it does not flap, and an event such as
+ * a loss is a condition that held for a moment.
+ */
+#include "alerts.h"
+
+#include <string.h>
+
+#include "life.h"
+#include "text.h"
+
+const char *const alert_names[ALERT_KINDS] = {
+#define X(NAME, name, severity, remedy) [ALERT_##NAME] = name,
+	LT_ALERT_KINDS(X)
+#undef X
+};
+
+static void tell(struct core *core, enum alert_kind kind, bool firing, const char *reason)
+{
+	const struct alert *alert = &core->alerts[kind];
+	const struct alert_change change = { kind, firing, alert->since_ns, alert->value, reason };
+
+	core_tell(core, (struct change){
+				.kind = CHANGE_ALERT, .time_ns = core->now_ns, .alert = &change });
+}
+
+static uint64_t hold_ns(const struct core *core, enum alert_kind kind)
+{
+	return kind == ALERT_FORK_STORM ? core->alert_policy.storm_for_ns : 0;
+}
+
+static void fire_if_due(struct core *core, enum alert_kind kind, const char *reason)
+{
+	struct alert *alert = &core->alerts[kind];
+
+	if (alert->since_ns || !alert->held_ns ||
+	    ns_after(alert->held_ns, hold_ns(core, kind)) > core->now_ns)
+		return;
+	alert->since_ns = core->now_ns;
+	tell(core, kind, true, reason);
+}
+
+/* Its condition holds now, or does not. */
+static void judge(struct core *core, enum alert_kind kind, bool holds, uint64_t value,
+		  const char *reason)
+{
+	struct alert *alert = &core->alerts[kind];
+
+	if (holds) {
+		alert->value = value;
+		alert->calm_ns = 0;
+		if (!alert->held_ns)
+			alert->held_ns = core->now_ns;
+		fire_if_due(core, kind, reason);
+	} else {
+		if (alert->since_ns && !alert->calm_ns)
+			alert->calm_ns = core->now_ns;
+		alert->held_ns = 0;
+	}
+}
+
+/* ---- conditions ---- */
+
+static void judge_flagged(struct core *core)
+{
+	uint64_t limit = core->alert_policy.flagged_limit, flagged = core->totals.flagged;
+
+	if (limit)
+		judge(core, ALERT_FLAGGED, flagged > limit, flagged, NULL);
+	else
+		judge(core, ALERT_FLAGGED, false, 0, NULL);
+}
+
+static bool storms(const struct core *core)
+{
+	return core->alert_policy.storm_per_s &&
+	       core->storm.births > core->alert_policy.storm_per_s;
+}
+
+/* The second is over: the births of the next one are counted anew. */
+static void end_second(struct core *core)
+{
+	judge(core, ALERT_FORK_STORM, storms(core), core->storm.births, NULL);
+	core->storm = (struct storm){ .begin_ns = core->now_ns };
+}
+
+static void count_birth(struct core *core)
+{
+	if (ns_after(core->storm.begin_ns, NSEC_PER_SEC) <= core->now_ns)
+		end_second(core);
+	core->storm.births++;
+	if (storms(core))
+		judge(core, ALERT_FORK_STORM, true, core->storm.births, NULL);
+}
+
+static bool is_needed(const char *what)
+{
+	static const char *const needed[] = { "birth", "exec", "exit", "zombie", "reap", "wait" };
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (!strcmp(what, needed[i]))
+			return true;
+	return false;
+}
+
+/* The first of the hooks that nothing goes without, and that is off; NULL: none. */
+static const char *missing_hook(const struct core *core)
+{
+	const struct hook_info *hook = core->hooks;
+
+	for (; hook < core->hooks + HOOKS_MAX && hook->what; hook++)
+		if (is_needed(hook->what) && !strncmp(hook->value, "off", 3))
+			return hook->what;
+	return NULL;
+}
+
+void alerts_judge_hooks(struct core *core)
+{
+	const char *missing = missing_hook(core);
+
+	judge(core, ALERT_BLIND, missing != NULL, 0, missing);
+}
+
+void alerts_unseen_births(struct core *core, uint64_t count)
+{
+	judge(core, ALERT_BLIND, true, count, "birth");
+	alerts_judge_hooks(core);
+}
+
+static void judge_lost(struct core *core, const struct lt_counts *e)
+{
+	struct alert *alert = &core->alerts[ALERT_LOST];
+	uint64_t lost = alert->since_ns ? alert->value : 0;
+
+	for (int i = 0; i < LT_KERNEL_KINDS; i++)
+		lost += e->count[i];
+	judge(core, ALERT_LOST, true, lost, NULL);
+	judge(core, ALERT_LOST, false, lost, NULL);
+}
+
+static void tell_leak(struct core *core, const struct change *change, enum alert_kind kind)
+{
+	const struct leak *leak = change->life->leak;
+	const struct alert_change alert = { kind, change->kind == CHANGE_LEAK_OPEN,
+					    leak ? leak->since_ns : 0, change->life->zombies,
+					    change->reason };
+
+	core_tell(core, (struct change){ .kind = CHANGE_ALERT,
+					 .time_ns = change->time_ns,
+					 .life = change->life,
+					 .alert = &alert });
+}
+
+static void tell_pids(struct core *core, const struct life *parent, bool firing, uint64_t in_s,
+		      const char *reason)
+{
+	const struct alert_change alert = { ALERT_PIDS, firing, parent->leak->pids_alert_ns, in_s,
+					    reason };
+
+	core_tell(core, (struct change){ .kind = CHANGE_ALERT,
+					 .time_ns = core->now_ns,
+					 .life = parent,
+					 .alert = &alert });
+}
+
+/* Over when it is twice as far off: the rate goes up and down. */
+void alerts_judge_pids(struct core *core, const struct life *parent)
+{
+	uint64_t within_s = core->alert_policy.pids_within_ns / NSEC_PER_SEC, in_s;
+	struct leak *leak = parent->leak;
+
+	if (!leak || !leak->since_ns)
+		return;
+	in_s = leak_exhausted_in_s(leak, core->now_ns);
+	if (!leak->pids_alert_ns && in_s < within_s) {
+		leak->pids_alert_ns = core->now_ns;
+		tell_pids(core, parent, true, in_s, leak_limit_name(leak));
+	} else if (leak->pids_alert_ns && in_s / 2 >= within_s) {
+		tell_pids(core, parent, false, 0, NULL);
+		leak->pids_alert_ns = 0;
+	}
+}
+
+static void end_pids(struct core *core, const struct life *parent)
+{
+	if (!parent->leak || !parent->leak->pids_alert_ns)
+		return;
+	tell_pids(core, parent, false, 0, NULL);
+	parent->leak->pids_alert_ns = 0;
+}
+
+void alerts_note(struct core *core, const struct change *change)
+{
+	switch (change->kind) {
+	case CHANGE_FORK:
+		count_birth(core);
+		break;
+	case CHANGE_FLAGGED:
+	case CHANGE_REAP:
+	case CHANGE_AUTOREAP:
+		judge_flagged(core);
+		break;
+	case CHANGE_LEAK_CLOSE:
+		end_pids(core, change->life);
+		tell_leak(core, change, ALERT_LEAK);
+		break;
+	case CHANGE_LEAK_OPEN:
+		tell_leak(core, change, ALERT_LEAK);
+		break;
+	case CHANGE_LOST:
+		judge_lost(core, (const void *)change->record);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- time ---- */
+
+/* While births come too fast, or have: whether they still do is known when a second is over. */
+static bool counts_seconds(const struct core *core)
+{
+	const struct alert *storm = &core->alerts[ALERT_FORK_STORM];
+
+	return storm->held_ns || (storm->since_ns && !storm->calm_ns);
+}
+
+static uint64_t due_ns(const struct core *core, enum alert_kind kind)
+{
+	const struct alert *alert = &core->alerts[kind];
+
+	if (alert->since_ns)
+		return alert->calm_ns ? ns_after(alert->calm_ns, core->alert_policy.settle_ns) :
+					UINT64_MAX;
+	return alert->held_ns ? ns_after(alert->held_ns, hold_ns(core, kind)) : UINT64_MAX;
+}
+
+uint64_t alerts_due_ns(const struct core *core)
+{
+	uint64_t first_ns = counts_seconds(core) ? ns_after(core->storm.begin_ns, NSEC_PER_SEC) :
+						   UINT64_MAX;
+
+	for (int kind = 0; kind < ALERT_KINDS; kind++)
+		if (due_ns(core, kind) < first_ns)
+			first_ns = due_ns(core, kind);
+	return first_ns;
+}
+
+static void resolve(struct core *core, enum alert_kind kind)
+{
+	tell(core, kind, false, NULL);
+	core->alerts[kind] = (struct alert){ 0 };
+}
+
+void alerts_advance(struct core *core)
+{
+	if (counts_seconds(core) && ns_after(core->storm.begin_ns, NSEC_PER_SEC) <= core->now_ns)
+		end_second(core);
+	for (int kind = 0; kind < ALERT_KINDS; kind++) {
+		if (due_ns(core, kind) > core->now_ns)
+			continue;
+		if (core->alerts[kind].since_ns)
+			resolve(core, kind);
+		else
+			fire_if_due(core, kind, NULL);
+	}
+}
+
+/* ---- settings, and another table's ---- */
+
+void alerts_init(struct core *core)
+{
+	core->alert_policy = (struct alert_policy){ .settle_ns = 60 * NSEC_PER_SEC };
+}
+
+void alerts_apply_policy(struct core *core, const struct lt_alert_policy *e)
+{
+	struct alert_policy *policy = &core->alert_policy;
+	uint32_t len = e->host_len < sizeof(policy->host) ? e->host_len :
+							    (uint32_t)sizeof(policy->host) - 1;
+
+	policy->flagged_limit = e->flagged_limit;
+	policy->storm_per_s = e->storm_per_s;
+	policy->storm_for_ns = e->storm_for_ns;
+	policy->settle_ns = e->settle_ns;
+	policy->pids_within_ns = e->pids_within_ns;
+	memcpy(policy->host, e->text, len);
+	policy->host[len] = '\0';
+	judge_flagged(core);
+}
+
+static bool is_of_parent(unsigned kind)
+{
+	return kind == ALERT_LEAK || kind == ALERT_PIDS;
+}
+
+void alerts_apply(struct core *core, const struct lt_alert *e)
+{
+	struct life *parent = e->parent.pid ? life_find(core, e->parent) : NULL;
+
+	if (parent && parent->leak)
+		parent->leak->pids_alert_ns = e->since_ns;
+	if (e->parent.pid || e->alert >= ALERT_KINDS || is_of_parent(e->alert))
+		return;
+	core->alerts[e->alert] = (struct alert){ e->since_ns, e->held_ns, e->calm_ns, e->value };
+}

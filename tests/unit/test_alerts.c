@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Alerts: when they begin and end, with time passed in, and what they say. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "core/alerts.h"
+
+#define PARENT 50
+
+static void set_policy(struct bench *bench, uint64_t ms, uint64_t flagged, uint64_t forks,
+		       uint64_t forks_for_ms, uint64_t settle_ms)
+{
+	union {
+		struct lt_alert_policy e;
+		char bytes[128];
+	} u = { .e = { .hdr = { sizeof(u.e) + 8, LT_ALERT_POLICY, 0, MS(ms) },
+		       .flagged_limit = flagged,
+		       .storm_per_s = forks,
+		       .storm_for_ns = MS(forks_for_ms),
+		       .pids_within_ns = MS(60000),
+		       .settle_ns = MS(settle_ms),
+		       .host_len = 4 } };
+
+	memcpy(u.bytes + sizeof(u.e), "here", 4);
+	feed(bench, &u.e);
+}
+
+static struct bench *with_alerts(uint64_t flagged, uint64_t forks)
+{
+	struct bench *bench = bench_new();
+	struct lt_start start = { .hdr = { sizeof(start), LT_START, 0, MS(1) },
+				  .boot_realtime_ns = 1700000000 * NSEC_PER_SEC,
+				  .started_ns = MS(1) };
+
+	bench->alerts = true;
+	feed(bench, &start);
+	feed_policy(bench, 1, 1000, 3, 60000, 5000, "quiet");
+	set_policy(bench, 1, flagged, forks, 3000, 10000);
+	feed_fork(bench, 1, 1, NOBODY);
+	feed_fork(bench, 50, PARENT, 1);
+	*bench->told = '\0';
+	return bench;
+}
+
+static void die(struct bench *bench, uint64_t ms, uint64_t pid)
+{
+	feed_fork(bench, ms, pid, PARENT);
+	feed_exit(bench, ms, pid, PARENT, 0, NOBODY, 0);
+	feed_notify(bench, ms, pid, PARENT, 0, 0);
+}
+
+/* The alerts that fire now: their keys, in order. */
+static const char *firing(struct bench *bench)
+{
+	json_t *document = view_alerts(bench->core, core_now_ns(bench->core)), *row;
+	static char keys[512];
+	size_t i;
+
+	*keys = '\0';
+	json_array_foreach(json_object_get(document, "alerts"), i, row)
+		snprintf(keys + strlen(keys), sizeof(keys) - strlen(keys), "%s%s", i ? " " : "",
+			 text_at(row, "key"));
+	json_decref(document);
+	return keys;
+}
+
+#define expect_firing(bench, keys) expect_text(firing(bench), (keys))
+
+static void lose(struct bench *bench, uint64_t ms, uint64_t count)
+{
+	struct lt_counts e = { .hdr = { sizeof(e), LT_LOST, 0, MS(ms) } };
+
+	e.count[LT_FORK] = count;
+	feed(bench, &e);
+}
+
+Test(alerts, a_leak_from_begin_to_end)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	for (uint64_t pid = 100; pid < 104; pid++)
+		die(bench, 2000, pid);
+	feed_tick(bench, 4000);
+	cr_assert(strstr(bench->told, "leak-open alert"), "%s", bench->told);
+	expect_firing(bench, "leak:50-50000000");
+	*bench->told = '\0';
+	for (uint64_t pid = 100; pid < 104; pid++)
+		feed_free(bench, 5000, pid);
+	feed_tick(bench, 20000);
+	cr_assert(strstr(bench->told, "leak-close alert"), "%s", bench->told);
+	expect_text(text_at(bench->last_line, "state"), "resolved");
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
+Test(alerts, say_what_pages_the_right_person)
+{
+	struct bench *bench = with_alerts(0, 0);
+	json_t *document;
+	const json_t *line;
+
+	for (uint64_t pid = 100; pid < 104; pid++)
+		die(bench, 2000, pid);
+	feed_tick(bench, 3000);
+	document = view_alerts(bench->core, MS(3000));
+	line = json_array_get(json_object_get(document, "alerts"), 0);
+	expect_text(text_at(line, "alert"), "leak");
+	expect_text(text_at(line, "state"), "firing");
+	expect_text(text_at(line, "severity"), "warning");
+	expect_text(text_at(line, "host"), "here");
+	expect_text(text_at(line, "parent_comm"), "forked");
+	expect_text(text_at(line, "starts_at"), "2023-11-14T22:13:23.000Z");
+	cr_assert(json_is_null(json_object_get(line, "ends_at")));
+	cr_assert(text_at(line, "cause"), "no cause");
+	cr_assert(text_at(line, "remedy"), "no remedy");
+	cr_assert_geq(json_integer_value(json_object_get(line, "zombies")), 3);
+	cr_assert_eq(json_integer_value(json_object_get(line, "oldest_ms")), 1000);
+	json_decref(document);
+	bench_free(bench);
+}
+
+Test(alerts, ignored_parents_are_none)
+{
+	struct bench *bench = with_alerts(0, 0);
+	struct lt_comm e = { .hdr = { sizeof(e), LT_COMM, 0, MS(60) },
+			     .id = id_of(PARENT),
+			     .comm = "quiet" };
+
+	feed(bench, &e);
+	for (uint64_t pid = 100; pid < 104; pid++)
+		die(bench, 2000, pid);
+	feed_tick(bench, 9000);
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
+Test(alerts, flagged_over_the_limit)
+{
+	struct bench *bench = with_alerts(2, 0);
+
+	feed_policy(bench, 60, 1000, 1000, 60000, 5000, "");
+	die(bench, 2000, 100);
+	die(bench, 2000, 101);
+	feed_tick(bench, 3500);
+	expect_firing(bench, "");
+	die(bench, 4000, 102);
+	feed_tick(bench, 4999);
+	expect_firing(bench, "");
+	feed_tick(bench, 5000);
+	expect_firing(bench, "flagged");
+	cr_assert_eq(json_integer_value(json_object_get(bench->last_line, "value")), 3);
+	feed_free(bench, 6000, 100);
+	feed_tick(bench, 15999);
+	expect_firing(bench, "flagged"); /* until it has been calm for ten seconds */
+	cr_assert_eq(core_next_due_ns(bench->core), MS(16000));
+	feed_tick(bench, 16000);
+	expect_firing(bench, "");
+	expect_text(text_at(bench->last_line, "ends_at"), "2023-11-14T22:13:36.000Z");
+	bench_free(bench);
+}
+
+Test(alerts, that_come_back_within_the_calm_go_on)
+{
+	struct bench *bench = with_alerts(1, 0);
+
+	feed_policy(bench, 60, 1000, 1000, 60000, 5000, "");
+	die(bench, 2000, 100);
+	die(bench, 2000, 101);
+	feed_tick(bench, 3000);
+	*bench->told = '\0';
+	for (uint64_t i = 0; i < 5; i++) { /* one goes, another comes */
+		feed_free(bench, 4000 + 3000 * i, 100 + i);
+		die(bench, 4500 + 3000 * i, 102 + i);
+		feed_tick(bench, 6000 + 3000 * i);
+	}
+	cr_assert(!strstr(bench->told, "alert"), "%s", bench->told);
+	expect_firing(bench, "flagged");
+	bench_free(bench);
+}
+
+static void storm(struct bench *bench, uint64_t *pid, uint64_t from_ms, uint64_t to_ms,
+		  uint64_t every_ms)
+{
+	for (uint64_t ms = from_ms; ms < to_ms; ms += every_ms)
+		feed_fork(bench, ms, (*pid)++, PARENT);
+}
+
+Test(alerts, a_fork_storm_is_one_after_its_time)
+{
+	struct bench *bench = with_alerts(0, 100);
+	uint64_t pid = 1000;
+
+	storm(bench, &pid, 10000, 12500, 5); /* 200 a second, for less than three */
+	feed_tick(bench, 20000);
+	expect_firing(bench, "");
+	storm(bench, &pid, 30000, 34000, 20); /* 50 a second */
+	expect_firing(bench, "");
+	storm(bench, &pid, 40000, 44500, 5);
+	expect_firing(bench, "fork-storm");
+	feed_tick(bench, 46000); /* the second from 44 s on had too few */
+	feed_tick(bench, 54999);
+	expect_firing(bench, "fork-storm");
+	feed_tick(bench, 55000);
+	expect_firing(bench, "");
+	cr_assert_eq(core_next_due_ns(bench->core), UINT64_MAX, "a calm host wakes nobody");
+	bench_free(bench);
+}
+
+Test(alerts, without_a_storm_no_second_is_waited_for)
+{
+	struct bench *bench = with_alerts(0, 100);
+	uint64_t pid = 1000;
+
+	storm(bench, &pid, 10000, 12000, 20);
+	cr_assert_eq(core_next_due_ns(bench->core), UINT64_MAX);
+	bench_free(bench);
+}
+
+Test(alerts, losses_add_up_until_calm)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	lose(bench, 1000, 5);
+	expect_firing(bench, "events-lost");
+	lose(bench, 9000, 7);
+	cr_assert_eq(core_next_due_ns(bench->core), MS(19000));
+	feed_tick(bench, 19000);
+	expect_text(text_at(bench->last_line, "state"), "resolved");
+	cr_assert_eq(json_integer_value(json_object_get(bench->last_line, "value")), 12);
+	lose(bench, 30000, 1);
+	cr_assert_eq(json_integer_value(json_object_get(bench->last_line, "value")), 1);
+	bench_free(bench);
+}
+
+Test(alerts, blind_when_a_hook_goes)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	feed_hook(bench, 100, "birth", "tp_btf/task_newtask");
+	feed_hook(bench, 100, "cow", "off: cow = off"); /* nobody needs it */
+	expect_firing(bench, "");
+	feed_hook(bench, 200, "birth", "off: it was taken away");
+	expect_firing(bench, "blind");
+	expect_text(text_at(bench->last_line, "reason"), "birth");
+	expect_text(text_at(bench->last_line, "severity"), "critical");
+	feed_hook(bench, 300, "birth", "tp_btf/task_newtask");
+	feed_tick(bench, 10300);
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
+static void pass_that_meets(struct bench *bench, uint64_t ms, uint64_t pid)
+{
+	feed_pass(bench, ms, LT_PASS_BEGIN, ms, false);
+	feed_scan(bench, ms, 1, NOBODY, LT_RUNNING);
+	feed_scan(bench, ms, PARENT, 1, LT_RUNNING);
+	feed_scan(bench, ms, pid, PARENT, LT_RUNNING);
+	feed_pass(bench, ms, LT_PASS_END, ms, false);
+	feed_pass(bench, ms + 10, LT_SWEEP, ms, false);
+}
+
+Test(alerts, blind_when_births_are_not_told)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	feed_fork(bench, 900, 800, PARENT);
+	pass_that_meets(bench, 1000, 800); /* told */
+	expect_firing(bench, "");
+	lose(bench, 1500, 1);
+	feed_tick(bench, 11500);
+	expect_firing(bench, "");
+	pass_that_meets(bench, 12000, 801); /* not told, but something was lost */
+	expect_firing(bench, "");
+	pass_that_meets(bench, 13000, 802);
+	expect_firing(bench, "blind");
+	bench_free(bench);
+}
+
+static void emit(void *user, const struct lt_hdr *record)
+{
+	cr_assert_eq(core_apply(user, record, record->size), 0);
+}
+
+static void no_alert(void *user, const struct change *change)
+{
+	(void)user;
+	cr_assert(change->kind != CHANGE_ALERT, "told again");
+}
+
+Test(alerts, handed_on_they_are_not_told_again)
+{
+	struct bench *bench = with_alerts(1, 0);
+	struct core *other = core_new(no_alert, NULL);
+	const char *const expected = "flagged events-lost blind leak:50-50000000";
+
+	feed_hook(bench, 100, "exit", "tp_btf/sched_process_exit");
+	feed_hook(bench, 100, "birth", "off: it was taken away");
+	for (uint64_t pid = 100; pid < 104; pid++)
+		die(bench, 2000, pid);
+	lose(bench, 2500, 5);
+	feed_tick(bench, 3500);
+	expect_firing(bench, expected);
+	core_dump(bench->core, emit, other);
+	core_free(bench->core);
+	bench->core = other;
+	expect_firing(bench, expected);
+	bench_free(bench);
+}
+
+Test(alerts, time_of_day)
+{
+	static const struct {
+		uint64_t seconds;
+		const char *text;
+	} cases[] = {
+		{ 0, "1970-01-01T00:00:00.007Z" },
+		{ 951782399, "2000-02-28T23:59:59.007Z" },
+		{ 951782400, "2000-02-29T00:00:00.007Z" },
+		{ 951868800, "2000-03-01T00:00:00.007Z" },
+		{ 1709164800, "2024-02-29T00:00:00.007Z" },
+		{ 4107542400, "2100-03-01T00:00:00.007Z" },
+		{ 1735689599, "2024-12-31T23:59:59.007Z" },
+	};
+	char buf[TEXT_TIME_SIZE];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		text_format_time(cases[i].seconds * NSEC_PER_SEC + MS(7), buf);
+		cr_expect_str_eq(buf, cases[i].text, "%s", buf);
+	}
+}
