@@ -90,7 +90,7 @@ static const struct setting table[] = {
 	  "auto (while a zombie is flagged or somebody asks), always, off" },
 	{ "best_hook", BEST_HOOK, AT(best_hook), "fentry", ANY, false,
 	  "best kind of kernel hook to use where it is allowed: fentry, kprobe, tracepoint" },
-	{ "cow", COW_SET, AT(cow), "off", ANY, false,
+	{ "cow", COW_SET, AT(cow), "auto", ANY, false,
 	  "what observes copy-on-write: auto (copies, else faults), off, faults, copies" },
 	{ "cow_max", COUNT, AT(cow_max), "16384", 16, 1 << 20, false,
 	  "most processes whose copy-on-write is counted; the longest idle goes first" },

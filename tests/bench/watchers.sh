@@ -5,7 +5,8 @@
 
 declare -A WATCHER_IS=(
 	[none]='nobody watches'
-	[lifetrace]='lifetraced'
+	[lifetrace]='lifetraced, cow = off'
+	[lifetrace_cow]='lifetraced as it is: also copy-on-write'
 	[exitsnoop]='exitsnoop (exits only)'
 	[bpftrace]='bpftrace, printing forks, execs and exits'
 	[forkstat]='forkstat (no BPF: the process connector)'
@@ -62,7 +63,8 @@ tool_start() {
 watcher_start() {
 	case $1 in
 	none) return 0 ;;
-	lifetrace) daemon_start "${@:2}" ;;
+	lifetrace) daemon_start --cow off ;;
+	lifetrace_cow) daemon_start ;;
 	*) tool_start "$1" || return 1 ;;
 	esac
 	sleep "$SETTLE_S"

@@ -222,7 +222,7 @@ LT_TEST(metrics, promtool_is_content)
 
 	if (!have_program("promtool"))
 		cr_skip("promtool is not installed");
-	lt = lt__start("--zombie-age", "10ms", "--cow", "auto", NULL);
+	lt = lt__start("--zombie-age", "10ms", NULL);
 	leak = cast__start("leak", "3", "0", "a\"b\\c\xff", NULL);
 	cast__int(leak, "child", 2);
 	require_clean(lt);

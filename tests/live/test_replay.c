@@ -216,7 +216,7 @@ static void check_documents(struct lt *lt, struct take *take, struct scene *scen
 
 static void check_from_the_beginning(const char *name)
 {
-	struct lt *lt = lt__start("--zombie-age", "200ms", "--cow", "auto", NULL);
+	struct lt *lt = lt__start("--zombie-age", "200ms", NULL);
 	struct take take;
 	struct scene scene;
 
@@ -239,7 +239,7 @@ LT_TEST(replay, documents_of_a_gzipped_recording)
 /* It begins when all of it is there already: zombies, orphans, an open leak, reaped ones. */
 static void check_from_the_middle(const char *name)
 {
-	struct lt *lt = lt__start("--zombie-age", "200ms", "--cow", "auto", NULL);
+	struct lt *lt = lt__start("--zombie-age", "200ms", NULL);
 	struct scene scene;
 	struct take take;
 
@@ -267,7 +267,7 @@ LT_TEST(replay, documents_from_the_middle_gzipped)
 LT_TEST(replay, documents_of_what_the_daemon_found)
 {
 	struct scene scene = start_scene();
-	struct lt *lt = lt__start("--zombie-age", "200ms", "--cow", "auto", NULL);
+	struct lt *lt = lt__start("--zombie-age", "200ms", NULL);
 	struct take take;
 
 	take = start_take(lt, "plain.ltr");
@@ -284,7 +284,7 @@ LT_TEST(replay, status)
 					    "bad_records", "refused",	 "boot_realtime_ns",
 					    "uptime_s",	   "ring_bytes", "version" };
 	static const char *const words[] = { "status", "--json", NULL, NULL };
-	struct lt *lt = lt__start("--zombie-age", "200ms", "--cow", "auto", NULL);
+	struct lt *lt = lt__start("--zombie-age", "200ms", NULL);
 	struct scene scene = start_scene();
 	struct shown live;
 	struct take take;
@@ -321,7 +321,7 @@ LT_TEST(replay, status)
 LT_TEST(replay, at_any_moment)
 {
 	static const char *const words[] = { "zombies", "--json", "--comm", "zombie" };
-	struct lt *lt = lt__start("--zombie-age", "200ms", "--cow", "auto", NULL);
+	struct lt *lt = lt__start("--zombie-age", "200ms", NULL);
 	struct cast *cast = cast__start("zombie", "3", NULL);
 	struct take take;
 	struct shown shown;
