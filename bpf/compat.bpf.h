@@ -123,29 +123,42 @@ static __always_inline __u64 lt_cpu_area(void)
 #define MM_FILEPAGES 0 /* include/linux/mm_types_task.h; 2 counts what is swapped out */
 #define MM_ANONPAGES 1
 #define MM_SHMEMPAGES 3
+#define MM_COUNTERS 4
 
-static __always_inline __s64 lt_counter_here(void *counters)
+/* Made in one piece, mostly (kernel/fork.c, mm_init()): then one read tells all. */
+static __always_inline __s64 lt_rss_here(struct mm_struct *mm)
 {
+	void *first = mm->rss_stat[0].counters, *last = mm->rss_stat[MM_COUNTERS - 1].counters;
 	__u64 area = lt_cpu_area();
-	__s32 here = 0;
+	__s32 here[MM_COUNTERS] = {};
 
-	if (area)
-		bpf_probe_read_kernel(&here, sizeof(here), counters + area);
-	return here;
+	if (!area)
+		return 0;
+	if (last - first == (MM_COUNTERS - 1) * sizeof(here[0])) {
+		bpf_probe_read_kernel(here, sizeof(here), first + area);
+	} else {
+		bpf_probe_read_kernel(&here[MM_FILEPAGES], sizeof(here[0]), first + area);
+		bpf_probe_read_kernel(&here[MM_ANONPAGES], sizeof(here[0]),
+				      mm->rss_stat[MM_ANONPAGES].counters + area);
+		bpf_probe_read_kernel(&here[MM_SHMEMPAGES], sizeof(here[0]), last + area);
+	}
+	return (__s64)here[MM_FILEPAGES] + here[MM_ANONPAGES] + here[MM_SHMEMPAGES];
 }
 
 /* Loads of two kinds, or clang makes one of them, with an offset that one kernel lacks. */
-#define lt_rss_count(mm, i)                                                                   \
-	(bpf_core_field_exists(((struct mm_struct___array *)(mm))->rss_stat.count) ?          \
-		 BPF_CORE_READ((struct mm_struct___array *)(mm), rss_stat.count[i].counter) : \
-		 (mm)->rss_stat[i].count + lt_counter_here((mm)->rss_stat[i].counters))
+#define LT_RSS_OF_ARRAY(mm, i) \
+	BPF_CORE_READ((struct mm_struct___array *)(mm), rss_stat.count[i].counter)
 
 static __always_inline __u64 lt_rss_pages(struct mm_struct *mm)
 {
-	__s64 pages = lt_rss_count(mm, MM_FILEPAGES);
+	__s64 pages;
 
-	pages += lt_rss_count(mm, MM_ANONPAGES);
-	pages += lt_rss_count(mm, MM_SHMEMPAGES);
+	if (bpf_core_field_exists(((struct mm_struct___array *)mm)->rss_stat.count))
+		pages = LT_RSS_OF_ARRAY(mm, MM_FILEPAGES) + LT_RSS_OF_ARRAY(mm, MM_ANONPAGES) +
+			LT_RSS_OF_ARRAY(mm, MM_SHMEMPAGES);
+	else
+		pages = mm->rss_stat[MM_FILEPAGES].count + mm->rss_stat[MM_ANONPAGES].count +
+			mm->rss_stat[MM_SHMEMPAGES].count + lt_rss_here(mm);
 	return pages > 0 ? pages : 0;
 }
 

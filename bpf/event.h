@@ -211,7 +211,7 @@ struct lt_exec {
 	struct lt_hdr hdr;
 	struct lt_id id;
 	struct lt_cgroup_id cgroup;
-	struct lt_id parent;
+	struct lt_id parent;		      /* nobody where COW is not observed */
 	struct lt_cow_counts cow, parent_cow; /* until now */
 	__u32 uid;
 	__u32 old_tid; /* the thread that called execve */

@@ -159,9 +159,10 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 	e->old_tid = old_pid;
 	e->exe_len = exe_len;
 	e->args_len = args_len;
-	lt_id_of(&e->parent, task->real_parent);
 	lt_cow_leave(old_pid);
 	lt_cow_of(&e->cow, e->id, old_pid);
+	if (lt_cow_counted)
+		lt_id_of(&e->parent, task->real_parent);
 	lt_cow_of(&e->parent_cow, e->parent, e->parent.pid);
 	lt_cgroup_of(&e->cgroup, task);
 	lt_comm_of(e->comm, task);
