@@ -17,6 +17,15 @@ enum exit_status { DONE = 0, FAILED = 1, USAGE = 2, CHECK_UNKNOWN = 3 };
 #define QUERY_SIZE 8192 /* every filter once at its longest, and some again */
 #define OPERANDS_MAX 2
 
+struct top_options {
+	bool batch, reverse;
+	uint64_t frames;		/* 0: until interrupted, or the end of the recording */
+	uint64_t limit;			/* rows; 0: all */
+	uint64_t delay_ns;		/* 0: as toprc has it */
+	const char *replay;		/* NULL: live */
+	const char *view, *sort, *text; /* NULL: as toprc has it */
+};
+
 struct options {
 	const char *socket; /* NULL: the default one, or a private daemon */
 	bool json;
@@ -28,6 +37,7 @@ struct options {
 	bool watch;
 	uint64_t for_ns; /* record: 0: until interrupted */
 	uint64_t at_ns;	 /* replay: 0: to the end */
+	struct top_options top;
 	int operand_count;
 	const char *operands[OPERANDS_MAX];
 };
@@ -81,6 +91,7 @@ struct command {
 #define TAKES_SOCKET 8
 #define TAKES_AT 16
 #define TAKES_WATCH 32
+#define TAKES_TOP 64
 
 extern const struct command commands[];
 const struct command *find_command(const char *name);
@@ -91,6 +102,8 @@ const struct command *find_command(const char *name);
  */
 int parse_options(const struct command *command, struct options *options, int argc, char **argv,
 		  int *next);
+/* One filter, both for a recording and for a daemon. Returns 0 or -EINVAL, -E2BIG. */
+int add_filter(struct options *options, enum view_kind view, const char *name, const char *value);
 /* An operand that stands for a filter; the next one does not. Returns DONE or USAGE, likewise. */
 int take_operand_filter(struct command *command, struct options *options, const char *word);
 void print_command_help(const struct command *command);
@@ -108,6 +121,7 @@ int show_events(const struct options *options, struct source *source);
 int run_live(const struct command *command, struct options *options);
 int run_record(const struct command *command, struct options *options);
 int run_doctor(const struct command *command, struct options *options);
+int run_top(const struct command *command, struct options *options);
 int run_replay(const struct command *command, struct options *options);
 
 /* Calls show once, or with --watch every second until it fails or is interrupted. */
@@ -116,6 +130,9 @@ int show_watched(const struct options *options, struct source *source,
 
 /* The text as the daemon sent it: the same bytes wherever it comes from. */
 int print_json(const json_t *document);
+
+/* One line of `tail` without colours; "" for a kind that is not known. */
+void event_text(const json_t *event, uint64_t boot_realtime_ns, char *line, size_t size);
 
 /* One line to stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Data from a daemon: HTTP over its unix socket, and a private daemon where none runs. */
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "client.h"
 
 #define ANSWER_TIMEOUT_S 10	  /* of a daemon that hangs, a monitoring check must be told */
 #define RECEIVE_BYTES (256 << 10) /* at a time: a storm's lines come fast */
@@ -107,26 +106,52 @@ static int tell_error(const struct transfer *transfer, long status)
 	return FAILED;
 }
 
+CURLM *client_transfers(void)
+{
+	if (!multi)
+		multi = curl_multi_init();
+	return multi;
+}
+
+const char *client_socket(const struct source *source)
+{
+	return ((const struct daemon_client *)source)->socket;
+}
+
+CURL *client_easy(const struct source *source)
+{
+	CURL *easy = curl_easy_init();
+
+	if (!easy || !client_transfers())
+		return NULL;
+	curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, client_socket(source));
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L); /* SIGPIPE is ours */
+	return easy;
+}
+
+void client_set_url(CURL *easy, const char *what, const char *query)
+{
+	char url[QUERY_SIZE + 128];
+
+	snprintf(url, sizeof(url), "http://lifetraced/v1/%s%s%s", what, *query ? "?" : "", query);
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+}
+
 static int request(const struct daemon_client *client, const char *path, const char *query,
 		   struct transfer *transfer)
 {
-	char url[QUERY_SIZE + 128], error[CURL_ERROR_SIZE] = "";
+	char error[CURL_ERROR_SIZE] = "";
 	CURLcode result;
 	long status = 0;
 
-	snprintf(url, sizeof(url), "http://lifetraced/v1/%s%s%s", path, *query ? "?" : "", query);
-	transfer->easy = curl_easy_init();
-	if (!multi)
-		multi = curl_multi_init();
-	if (!transfer->easy || !multi) {
+	transfer->easy = client_easy(&client->source);
+	if (!transfer->easy) {
 		complain("out of memory");
 		return FAILED;
 	}
-	curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
-	curl_easy_setopt(transfer->easy, CURLOPT_UNIX_SOCKET_PATH, client->socket);
-	curl_easy_setopt(transfer->easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
-	curl_easy_setopt(transfer->easy, CURLOPT_NOSIGNAL, 1L); /* SIGPIPE is ours */
+	client_set_url(transfer->easy, path, query);
 	curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT, transfer->timeout_s);
 	curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -175,15 +200,7 @@ static int client_get(struct source *source, const struct options *options, cons
 	return status;
 }
 
-/* Whole lines out of what comes in pieces. */
-struct lines {
-	int (*fn)(void *user, const char *line, size_t len);
-	void *user;
-	char *rest;
-	size_t rest_len;
-};
-
-static int split_lines(void *user, const void *bytes, size_t len)
+int lines_split(void *user, const void *bytes, size_t len)
 {
 	struct lines *lines = user;
 	char *bigger = realloc(lines->rest, lines->rest_len + len), *line, *end;
@@ -209,7 +226,7 @@ static int client_stream(struct source *source, const struct options *options,
 			 int (*fn)(void *user, const char *line, size_t len), void *user)
 {
 	struct lines lines = { .fn = fn, .user = user };
-	struct transfer transfer = { .fn = split_lines, .user = &lines };
+	struct transfer transfer = { .fn = lines_split, .user = &lines };
 	int status =
 		request((const struct daemon_client *)source, "events", options->query, &transfer);
 
@@ -325,6 +342,19 @@ static int start_private(struct daemon_client *client)
 	close(pair[1]);
 	client->lifeline = pair[0];
 	return client->daemon > 0 && is_ready(pair[0]) ? 0 : -1;
+}
+
+int client_revive(struct source *source)
+{
+	struct daemon_client *client = (struct daemon_client *)source;
+
+	if (!client->daemon || waitpid(client->daemon, NULL, WNOHANG) != client->daemon)
+		return -1;
+	close(client->lifeline);
+	unlink(client->socket);
+	rmdir(client->directory);
+	client->daemon = 0;
+	return start_private(client);
 }
 
 struct source *daemon_source(const struct options *options)

@@ -16,6 +16,15 @@ static volatile sig_atomic_t pipe_closed;
 void wake_transfer(void); /* client.c */
 
 const struct command commands[] = {
+	{ .name = "top",
+	  .operands = "",
+	  .summary = "Shows zombies, leaks, processes, who forks, copy-on-write and events, live",
+	  .examples = "  lifetrace top\n"
+		      "  lifetrace top --view births\n"
+		      "  lifetrace top --batch -n 3 --view processes --sort age --limit 20\n"
+		      "  lifetrace top --replay incident.ltr.gz\n",
+	  .takes = TAKES_SOCKET | TAKES_AT | TAKES_TOP,
+	  .run = run_top },
 	{ .name = "zombies",
 	  .operands = "",
 	  .summary = "Lists zombies, the oldest first, with whom they wait for",

@@ -65,6 +65,64 @@ static int take_at(struct options *options, const char *value)
 	return text_parse_number(value, UINT64_MAX, &options->at_ns);
 }
 
+static int take_batch(struct options *options, const char *value)
+{
+	(void)value;
+	options->top.batch = true;
+	return 0;
+}
+
+static int take_frames(struct options *options, const char *value)
+{
+	if (text_parse_number(value, UINT32_MAX, &options->top.frames) || !options->top.frames)
+		return -1;
+	return 0;
+}
+
+static int take_replay(struct options *options, const char *value)
+{
+	options->top.replay = value;
+	return *value ? 0 : -1;
+}
+
+static int take_view(struct options *options, const char *value)
+{
+	options->top.view = value;
+	return 0;
+}
+
+static int take_delay(struct options *options, const char *value)
+{
+	return text_parse_duration(value, &options->top.delay_ns) || !options->top.delay_ns ? -1 :
+											      0;
+}
+
+static int take_sort(struct options *options, const char *value)
+{
+	options->top.sort = value;
+	return 0;
+}
+
+static int take_reverse(struct options *options, const char *value)
+{
+	(void)value;
+	options->top.reverse = true;
+	return 0;
+}
+
+static int take_text(struct options *options, const char *value)
+{
+	options->top.text = value;
+	return *value ? 0 : -1;
+}
+
+static int take_limit(struct options *options, const char *value)
+{
+	if (text_parse_number(value, UINT32_MAX, &options->top.limit) || !options->top.limit)
+		return -1;
+	return 0;
+}
+
 /* Options that are no filters. takes 0: every command's. */
 static const struct own_option {
 	const char *name;
@@ -82,11 +140,22 @@ static const struct own_option {
 	{ "watch", NULL, "show it anew every second", TAKES_WATCH, take_watch },
 	{ "for", "DURATION", "stop after so long", TAKES_FOR, take_for },
 	{ "at", "NANOSECONDS", "show what was known at this boot time", TAKES_AT, take_at },
+	{ "batch", NULL, "print frames as plain text", TAKES_TOP, take_batch },
+	{ "frames", "N", "with --batch: end after so many (also: -n N)", TAKES_TOP, take_frames },
+	{ "replay", "FILE", "show a recording", TAKES_TOP, take_replay },
+	{ "view", "VIEW", "zombies, leaks, processes, births, cow, tree or events", TAKES_TOP,
+	  take_view },
+	{ "delay", "DURATION", "between two frames [1.5s]", TAKES_TOP, take_delay },
+	{ "sort", "COLUMN", "by this column of the view", TAKES_TOP, take_sort },
+	{ "reverse", NULL, "the other way round", TAKES_TOP, take_reverse },
+	{ "text", "TEXT", "only what has this in its name, arguments, pid, unit or container",
+	  TAKES_TOP, take_text },
+	{ "limit", "N", "with --batch: at most so many rows", TAKES_TOP, take_limit },
 	{ "help", NULL, "say what this command does", 0, take_help },
 };
 
 #define OWN (sizeof(own_options) / sizeof(own_options[0]))
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 48
 
 static bool has_own(const struct command *command, const struct own_option *option)
 {
@@ -125,32 +194,38 @@ static int add_to_query(struct options *options, const char *name, const char *v
 	return (size_t)len < QUERY_SIZE - used ? 0 : -E2BIG;
 }
 
+int add_filter(struct options *options, enum view_kind view, const char *name, const char *value)
+{
+	if (filter_set(&options->filter, view, name, value))
+		return -EINVAL;
+	return add_to_query(options, name, value ? value : "1");
+}
+
 static int take_filter(const struct command *command, struct options *options, int index,
 		       const char *value)
 {
-	const struct filter_option *filter = &filter_options[index];
-
-	if (filter_set(&options->filter, command->view, filter->name, value))
-		return -EINVAL;
-	return add_to_query(options, filter->name, value ? value : "1");
+	return add_filter(options, command->view, filter_options[index].name, value);
 }
 
 int parse_options(const struct command *command, struct options *options, int argc, char **argv,
 		  int *next)
 {
 	struct option table[OPTIONS_MAX];
+	const char *shorts = command->takes & TAKES_TOP ? "+:n:" : "+:";
 	int index, err, at = 1; /* at: the word that getopt looks at */
 
 	build_table(command, table);
 	optind = 0;
 	opterr = 0;
-	for (; (index = getopt_long(argc, argv, "+:", table, NULL)) != -1; at = optind) {
+	for (; (index = getopt_long(argc, argv, shorts, table, NULL)) != -1; at = optind) {
 		if (index == '?' || index == ':') {
 			complain("%s: %s '%.64s'", command->name,
 				 index == ':' ? "no value for option" : "unknown option", argv[at]);
 			return USAGE;
 		}
-		if ((size_t)index < filter_option_count)
+		if (index == 'n')
+			err = take_frames(options, optarg);
+		else if ((size_t)index < filter_option_count)
 			err = take_filter(command, options, index, optarg);
 		else
 			err = own_options[(size_t)index - filter_option_count].take(options,

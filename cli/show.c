@@ -407,20 +407,51 @@ struct tail {
 	uint64_t boot_realtime_ns;
 };
 
-static void print_line(const struct tail *tail, const json_t *e)
-{
-	const char *name = json_string_value(json_object_get(e, "kind"));
+/* What a line of tail says, in words. */
+struct event_words {
+	enum colour colour;
+	const char *kind;
+	uint64_t pid;
 	char when[32], comm[CELL_SIZE], words[CELL_SIZE];
+};
+
+/* False for a kind of a newer daemon's. */
+static bool read_event(struct event_words *event, const json_t *e, uint64_t boot_realtime_ns)
+{
 	unsigned kind = 0;
 
-	while (kind < CHANGE_KINDS && name && strcmp(change_names[kind], name))
+	event->kind = json_string_value(json_object_get(e, "kind"));
+	while (kind < CHANGE_KINDS && event->kind && strcmp(change_names[kind], event->kind))
 		kind++;
-	if (!name || kind == CHANGE_KINDS) /* a newer daemon's */
-		return;
-	clock_text(number(e, "time_ns"), tail->boot_realtime_ns, when);
-	kind_texts[kind].say(e, words);
-	printf("%s %s%-10s%s %7" PRIu64 " %-15s %s\n", when, colour_on(kind_texts[kind].colour),
-	       name, colour_off(), number(e, "pid"), member(e, "comm", comm), words);
+	if (!event->kind || kind == CHANGE_KINDS)
+		return false;
+	clock_text(number(e, "time_ns"), boot_realtime_ns, event->when);
+	member(e, "comm", event->comm);
+	if (!json_is_string(json_object_get(e, "comm")))
+		strcpy(event->comm, "-");
+	kind_texts[kind].say(e, event->words);
+	event->colour = kind_texts[kind].colour;
+	event->pid = number(e, "pid");
+	return true;
+}
+
+static void print_line(const struct tail *tail, const json_t *e)
+{
+	struct event_words event;
+
+	if (read_event(&event, e, tail->boot_realtime_ns))
+		printf("%s %s%-10s%s %7" PRIu64 " %-15s %s\n", event.when, colour_on(event.colour),
+		       event.kind, colour_off(), event.pid, event.comm, event.words);
+}
+
+void event_text(const json_t *e, uint64_t boot_realtime_ns, char *line, size_t size)
+{
+	struct event_words event;
+
+	*line = '\0';
+	if (read_event(&event, e, boot_realtime_ns))
+		snprintf(line, size, "%s %-10s %7" PRIu64 " %-15s %s", event.when, event.kind,
+			 event.pid, event.comm, event.words);
 }
 
 static int on_line(void *user, const char *line, size_t len)

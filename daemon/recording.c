@@ -17,79 +17,104 @@ struct recording_header recording_header(void)
 	return header;
 }
 
-struct reading {
+struct recording {
 	gzFile file;
 	uint64_t offset; /* of the record under way, in the unzipped stream */
 	const char *path;
-	char *error;
+	union {
+		struct lt_hdr hdr;
+		char bytes[LT_RECORD_MAX];
+	} record;
 };
 
-static enum recording_end give_up(const struct reading *reading, enum recording_end end,
-				  const char *why)
+static enum recording_end give_up(const struct recording *recording, enum recording_end end,
+				  const char *why, char *error)
 {
-	snprintf(reading->error, RECORDING_ERROR_SIZE, "%.120s: %s at offset %" PRIu64,
-		 reading->path, why, reading->offset);
+	snprintf(error, RECORDING_ERROR_SIZE, "%.120s: %s at offset %" PRIu64, recording->path, why,
+		 recording->offset);
 	return end;
 }
 
 /* 1: whole, 0: nothing left, -1: cut off (or the gzip stream is broken). */
-static int read_whole(struct reading *reading, void *buf, size_t len)
+static int read_whole(struct recording *recording, void *buf, size_t len)
 {
-	int got = gzread(reading->file, buf, (unsigned)len), err = Z_OK;
+	int got = gzread(recording->file, buf, (unsigned)len), err = Z_OK;
 
 	if (got == 0) { /* at its end, or where a gzip stream breaks off */
-		gzerror(reading->file, &err);
+		gzerror(recording->file, &err);
 		return err == Z_OK || err == Z_STREAM_END ? 0 : -1;
 	}
 	return got == (int)len ? 1 : -1;
 }
 
-static enum recording_end read_header(struct reading *reading)
+static enum recording_end read_header(struct recording *recording, char *error)
 {
 	struct recording_header header;
 	char why[64];
 
-	if (read_whole(reading, &header, sizeof(header)) != 1 ||
+	if (read_whole(recording, &header, sizeof(header)) != 1 ||
 	    memcmp(header.magic, RECORDING_MAGIC, sizeof(header.magic)))
-		return give_up(reading, RECORDING_REFUSED, "not a recording of lifetrace:");
+		return give_up(recording, RECORDING_REFUSED,
+			       "not a recording of lifetrace:", error);
 	if (header.byte_order != RECORDING_ORDER)
-		return give_up(reading, RECORDING_REFUSED,
-			       "recorded on a machine of the other byte order:");
+		return give_up(recording, RECORDING_REFUSED,
+			       "recorded on a machine of the other byte order:", error);
 	if (header.version != LT_WIRE_VERSION) {
 		snprintf(why, sizeof(why),
 			 "recording version %u, this program reads %d:", header.version,
 			 LT_WIRE_VERSION);
-		return give_up(reading, RECORDING_REFUSED, why);
+		return give_up(recording, RECORDING_REFUSED, why, error);
 	}
-	reading->offset = sizeof(header);
+	recording->offset = sizeof(header);
 	return RECORDING_WHOLE;
 }
 
-static enum recording_end read_records(struct reading *reading,
-				       int (*fn)(void *user, const void *record, size_t len),
-				       void *user)
+struct recording *recording_open(const char *path, char error[RECORDING_ERROR_SIZE])
 {
-	union {
-		struct lt_hdr hdr;
-		char bytes[LT_RECORD_MAX];
-	} record;
-	int got;
+	struct recording *recording = calloc(1, sizeof(*recording));
 
-	while ((got = read_whole(reading, &record.hdr, sizeof(record.hdr))) == 1) {
-		size_t size = record.hdr.size;
-
-		if (size < sizeof(record.hdr) || size > LT_RECORD_MAX || size % LT_ALIGN)
-			return give_up(reading, RECORDING_GARBAGE, "no record");
-		if (size > sizeof(record.hdr) &&
-		    read_whole(reading, record.bytes + sizeof(record.hdr),
-			       size - sizeof(record.hdr)) != 1)
-			return give_up(reading, RECORDING_CUT, "cut off in the record");
-		if (fn(user, &record, size))
-			return RECORDING_WHOLE;
-		reading->offset += size;
+	*error = '\0';
+	errno = 0;
+	if (recording) {
+		recording->path = path;
+		recording->file = gzopen(path, "rbe");
 	}
+	if (!recording || !recording->file)
+		snprintf(error, RECORDING_ERROR_SIZE, "%.120s: %s", path,
+			 strerror(errno ? errno : ENOMEM));
+	else if (read_header(recording, error) == RECORDING_WHOLE)
+		return recording;
+	recording_close(recording);
+	return NULL;
+}
+
+void recording_close(struct recording *recording)
+{
+	if (recording && recording->file)
+		gzclose(recording->file);
+	free(recording);
+}
+
+enum recording_end recording_next(struct recording *recording, const struct lt_hdr **record,
+				  char error[RECORDING_ERROR_SIZE])
+{
+	struct lt_hdr *hdr = &recording->record.hdr;
+	int got = read_whole(recording, hdr, sizeof(*hdr));
+
+	*record = NULL;
+	*error = '\0';
 	if (got < 0)
-		return give_up(reading, RECORDING_CUT, "cut off");
+		return give_up(recording, RECORDING_CUT, "cut off", error);
+	if (!got)
+		return RECORDING_WHOLE;
+	if (hdr->size < sizeof(*hdr) || hdr->size > LT_RECORD_MAX || hdr->size % LT_ALIGN)
+		return give_up(recording, RECORDING_GARBAGE, "no record", error);
+	if (hdr->size > sizeof(*hdr) &&
+	    read_whole(recording, recording->record.bytes + sizeof(*hdr),
+		       hdr->size - sizeof(*hdr)) != 1)
+		return give_up(recording, RECORDING_CUT, "cut off in the record", error);
+	recording->offset += hdr->size;
+	*record = hdr;
 	return RECORDING_WHOLE;
 }
 
@@ -97,20 +122,15 @@ enum recording_end recording_read(const char *path,
 				  int (*fn)(void *user, const void *record, size_t len), void *user,
 				  char error[RECORDING_ERROR_SIZE])
 {
-	struct reading reading = { .path = path, .error = error };
+	struct recording *recording = recording_open(path, error);
+	const struct lt_hdr *record;
 	enum recording_end end;
 
-	*error = '\0';
-	errno = 0;
-	reading.file = gzopen(path, "rbe");
-	if (!reading.file) {
-		snprintf(error, RECORDING_ERROR_SIZE, "%.120s: %s", path,
-			 strerror(errno ? errno : ENOMEM));
+	if (!recording)
 		return RECORDING_REFUSED;
-	}
-	end = read_header(&reading);
-	if (end == RECORDING_WHOLE)
-		end = read_records(&reading, fn, user);
-	gzclose(reading.file);
+	do
+		end = recording_next(recording, &record, error);
+	while (record && !fn(user, record, record->size));
+	recording_close(recording);
 	return end;
 }

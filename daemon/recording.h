@@ -31,6 +31,18 @@ enum recording_end {
 };
 
 /*
+ * One record after the other. Opening returns NULL and says why in error. Next
+ * gives NULL at the end; for anything but RECORDING_WHOLE error says what is
+ * wrong and at which offset. A record is valid, and 8-byte aligned, until the
+ * next call. The path stays the caller's.
+ */
+struct recording;
+struct recording *recording_open(const char *path, char error[RECORDING_ERROR_SIZE]);
+enum recording_end recording_next(struct recording *recording, const struct lt_hdr **record,
+				  char error[RECORDING_ERROR_SIZE]);
+void recording_close(struct recording *recording);
+
+/*
  * Hands over each record until the end or until fn returns non-zero. For
  * anything but RECORDING_WHOLE error says what and at which offset.
  */

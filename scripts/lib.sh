@@ -26,6 +26,7 @@ zlib1g-dev        pc:zlib
 libmicrohttpd-dev pc:libmicrohttpd
 libjansson-dev    pc:jansson
 libinih-dev       pc:inih
+libncurses-dev    pc:ncursesw
 libsystemd-dev    pc:libsystemd
 libcurl4-openssl-dev pc:libcurl
 uthash-dev        header:uthash.h
@@ -42,6 +43,7 @@ dpkg-dev          cmd:dpkg-shlibdeps
 mmdebstrap        cmd:mmdebstrap
 systemd-container cmd:systemd-nspawn
 prometheus        cmd:promtool
+tmux              cmd:tmux
 '
 VM_NEEDS='
 qemu-system-x86   cmd:qemu-system-x86_64
