@@ -76,6 +76,7 @@ static void replay_ask(struct feed *feed, enum ask ask, const char *what,
 		{ "processes", view_processes },
 		{ "births", view_births },
 		{ "cow", view_cow },
+		{ "leaks", view_leaks },
 	};
 	const struct replay *replay = (struct replay *)feed;
 	uint64_t now_ns = replay->player.now_ns;

@@ -84,25 +84,47 @@ static void find_cgroups(struct limits *limits)
 		endmntent(mounts);
 }
 
-struct limits *limits_begin(void)
+static void read_host(struct limits *limits)
 {
-	struct limits *limits = calloc(1, sizeof(*limits));
 	uint64_t tasks, low;
 	__u64 max;
 
-	if (!limits)
-		return NULL;
 	limits->pid_max = limits->threads_max = no_limit;
-	find_cgroups(limits);
 	if (!count_tasks(&tasks))
-		return limits;
+		return;
 	if (read_limit("/proc/sys/kernel/threads-max", &max))
 		limits->threads_max = (struct lt_limit){ max, tasks };
 	if (!read_limit("/proc/sys/kernel/pid_max", &max) || max <= RESERVED_PIDS)
-		return limits;
+		return;
 	low = count_reserved_pids();
 	limits->pid_max = (struct lt_limit){ max - RESERVED_PIDS, tasks > low ? tasks - low : 0 };
+}
+
+struct limits *limits_begin(void)
+{
+	struct limits *limits = calloc(1, sizeof(*limits));
+
+	if (!limits)
+		return NULL;
+	find_cgroups(limits);
+	read_host(limits);
 	return limits;
+}
+
+static uint64_t room_in(const struct lt_limit *limit)
+{
+	return limit->max > limit->used ? limit->max - limit->used : 0;
+}
+
+uint64_t limits_left_on_host(void)
+{
+	struct limits limits;
+	uint64_t pids, threads;
+
+	read_host(&limits);
+	pids = room_in(&limits.pid_max);
+	threads = room_in(&limits.threads_max);
+	return pids < threads ? pids : threads;
 }
 
 void limits_end(struct limits *limits)

@@ -19,6 +19,9 @@ struct limits;
 struct limits *limits_begin(void);
 void limits_end(struct limits *limits);
 
+/* Tasks that the host has room for still; LT_NO_LIMIT: that cannot be read. */
+uint64_t limits_left_on_host(void);
+
 /* Tasks of the real user id uid; called only where RLIMIT_NPROC binds the process. */
 typedef uint64_t (*limits_count_fn)(void *user, uint32_t uid);
 

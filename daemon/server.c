@@ -20,6 +20,7 @@
 #include "core/metrics.h"
 #include "core/text.h"
 #include "core/view.h"
+#include "pid_limits.h"
 #include "recording.h"
 
 #define NSEC_PER_USEC 1000
@@ -631,9 +632,11 @@ static json_t *view_self(void)
 static json_t *get_status(const struct request *request)
 {
 	const struct core *core = request->server->context.core;
-
 	json_t *status = view_status(core, core_now_ns(core));
+	uint64_t left = limits_left_on_host();
 
+	json_object_set_new(status, "pids_left",
+			    left < INT64_MAX ? json_integer((json_int_t)left) : json_null());
 	json_object_set_new(status, "self", view_self());
 	return status;
 }

@@ -42,7 +42,7 @@
 	X(STATUS, "status", "STATUS", 9, LEFT, UP, VIEW_ZOMBIES | VIEW_PROCESSES, VIEW_ZOMBIES,   \
 	  "exit", "how it ended")                                                                 \
 	X(PPID, "ppid", "PPID", 7, RIGHT, UP, VIEW_LIVES | VIEW_BIRTHS,                           \
-	  VIEW_ZOMBIES | VIEW_PROCESSES, "ppid parent_id", "its parent's id")                               \
+	  VIEW_ZOMBIES | VIEW_PROCESSES, "ppid", "its parent's id")                                         \
 	X(PARENT, "parent", "PARENT", 10, LEFT, UP, VIEW_LIVES | VIEW_BIRTHS, VIEW_ZOMBIES,       \
 	  "parent_comm", "its parent's name")                                                     \
 	X(ITS_WAITS, "its-waits", "ITS WAITS", 9, RIGHT, DOWN, VIEW_ZOMBIES, VIEW_ZOMBIES,        \

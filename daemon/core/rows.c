@@ -215,7 +215,7 @@ json_t *rows_narrow(const struct rows *rows, json_t *row)
 
 	if (!rows->filter->columns || !(narrow = json_object()))
 		return row;
-	keep_members(narrow, row, "id pid comm state depth more_below");
+	keep_members(narrow, row, "id pid comm state parent_id depth more_below");
 	for (int column = 0; column < COLUMN_COUNT; column++)
 		if (rows->filter->columns & 1ULL << column)
 			keep_members(narrow, row, column_infos[column].members);

@@ -202,7 +202,7 @@ Test(rows, columns_narrow_a_row)
 		ask(bench, FILTER(VIEW_PROCESSES, { "columns", "ppid,age" }, { "limit", "1" }));
 	const json_t *row = json_array_get(rows_in(document), 0);
 
-	cr_expect_eq(json_object_size(row), 6, "%zu", json_object_size(row));
+	cr_expect_eq(json_object_size(row), 7, "%zu", json_object_size(row));
 	cr_expect(json_object_get(row, "ppid") && json_object_get(row, "start_ns") &&
 		  json_object_get(row, "id"));
 	json_decref(document);
