@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/view.h"
 
@@ -115,6 +116,8 @@ int show_births(const struct options *options, struct source *source);
 int show_tree(const struct options *options, struct source *source);
 int show_cow(const struct options *options, struct source *source);
 int show_leaks(const struct options *options, struct source *source);
+/* The answer in words, a line each; coloured on standard output only. */
+void print_why(FILE *out, const json_t *document);
 int show_why(const struct options *options, struct source *source);
 int show_status(const struct options *options, struct source *source);
 int show_events(const struct options *options, struct source *source);

@@ -175,10 +175,8 @@ void top_ask_details(struct top *top)
 	if (!top->details_open || text_parse_id(look->selected, &pid, &start_ns))
 		return;
 	snprintf(value, sizeof(value), "%" PRIu64, pid);
-	add_filter(&options, VIEW_PROCESSES, "pid", value);
-	add_filter(&options, VIEW_PROCESSES, "all", "1");
-	add_filter(&options, VIEW_PROCESSES, "kernel", "1");
-	top->feed->ops->ask(top->feed, ASK_DETAILS, "processes", &options);
+	add_filter(&options, VIEW_WHY, "pid", value);
+	top->feed->ops->ask(top->feed, ASK_DETAILS, "why", &options);
 }
 
 void top_refresh(struct top *top)
@@ -382,6 +380,12 @@ void top_answered(void *user, enum ask ask, json_t *document, const char *error)
 	struct top *top = user;
 
 	top->dirty = true;
+	if (error && ask == ASK_DETAILS) { /* the pane says so */
+		json_decref(top->details);
+		json_decref(document);
+		top->details = NULL;
+		return;
+	}
 	if (error) {
 		top_say(top, "%s", error);
 		top->refused = true;

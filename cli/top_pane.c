@@ -132,19 +132,37 @@ static void put_members(struct pane *pane, const json_t *row, const char *within
 static const json_t *row_of(const struct top *top)
 {
 	const struct top_look *look = &top->settings.looks[top->view];
-	const json_t *rows = json_object_get(top->details, "processes"), *row;
-	size_t i;
+	const json_t *row = json_array_get(json_object_get(top->details, "zombies"), 0);
 
-	json_array_foreach(rows, i, row)
-		if (!strcmp(json_string_value(json_object_get(row, "id")) ?: "", look->selected))
-			return row;
-	return NULL;
+	if (!row)
+		row = json_array_get(json_object_get(top->details, "processes"), 0);
+	if (strcmp(json_string_value(json_object_get(row, "id")) ?: "", look->selected))
+		return NULL;
+	return row;
+}
+
+/* What `why` prints, line by line. */
+static void put_why(struct pane *pane, const json_t *document, int columns)
+{
+	char *text = NULL, *save = NULL;
+	enum tone tone = TONE_TITLE;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return;
+	print_why(out, document);
+	fclose(out);
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		put(pane, strncmp(line, "cause ", 6) ? tone : TONE_BAD, columns, "%s", line);
+		tone = TONE_PLAIN;
+	}
+	free(text);
 }
 
 void pane_fill(struct pane *pane, const struct top *top, int columns)
 {
 	const json_t *row = row_of(top);
-	char command[CELL_SIZE];
 
 	if (!row) {
 		put(pane, TONE_DIM, columns, "%s",
@@ -152,7 +170,7 @@ void pane_fill(struct pane *pane, const struct top *top, int columns)
 							       "nothing is selected");
 		return;
 	}
-	command_text(row, command);
-	put(pane, TONE_TITLE, columns, "%" PRIu64 " %s", number(row, "pid"), command);
+	put_why(pane, top->details, columns);
+	put(pane, TONE_PLAIN, columns, " ");
 	put_members(pane, row, "", number(top->details, "time_ns"), columns);
 }

@@ -40,6 +40,15 @@ static void read_next(struct replay *replay)
 	replay->player.ended = !replay->next;
 }
 
+/* As the daemon does before it answers: what is due by now has happened. */
+static void tick(const struct replay *replay, uint64_t now_ns)
+{
+	const struct lt_hdr record = { .size = sizeof(record), .kind = LT_TICK, .time_ns = now_ns };
+
+	if (now_ns > core_now_ns(replay->core))
+		core_apply(replay->core, &record, sizeof(record));
+}
+
 void replay_advance(struct feed *feed, uint64_t to_ns)
 {
 	struct replay *replay = (struct replay *)feed;
@@ -48,10 +57,11 @@ void replay_advance(struct feed *feed, uint64_t to_ns)
 		core_apply(replay->core, replay->next, replay->next->size);
 		read_next(replay);
 	}
+	if (!replay->next) /* where nothing more is known, time stands still */
+		to_ns = core_now_ns(replay->core);
+	tick(replay, to_ns);
 	if (to_ns > replay->player.now_ns)
 		replay->player.now_ns = to_ns;
-	if (!replay->next) /* where nothing more is known, time stands still */
-		replay->player.now_ns = core_now_ns(replay->core);
 }
 
 void replay_elapse(struct feed *feed, uint64_t elapsed_ns)
@@ -72,10 +82,8 @@ static void replay_ask(struct feed *feed, enum ask ask, const char *what,
 		json_t *(*view)(const struct core *core, uint64_t now_ns,
 				const struct filter *filter, const struct viewer *viewer);
 	} views[] = {
-		{ "zombies", view_zombies },
-		{ "processes", view_processes },
-		{ "births", view_births },
-		{ "cow", view_cow },
+		{ "zombies", view_zombies }, { "processes", view_processes },
+		{ "births", view_births },   { "cow", view_cow },
 		{ "leaks", view_leaks },
 	};
 	const struct replay *replay = (struct replay *)feed;
@@ -84,6 +92,8 @@ static void replay_ask(struct feed *feed, enum ask ask, const char *what,
 
 	if (!strcmp(what, "status"))
 		document = view_status(replay->core, now_ns);
+	else if (!strcmp(what, "why"))
+		document = view_why(replay->core, now_ns, options->filter.pid, &everyone);
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
 		if (!strcmp(what, views[i].what))
 			document = views[i].view(replay->core, now_ns, &options->filter, &everyone);

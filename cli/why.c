@@ -41,7 +41,7 @@ static void who_text(const json_t *who, char cell[CELL_SIZE])
 }
 
 /* A label, and text that is broken at each "; ". */
-static void print_words(const char *label, const json_t *words)
+static void print_words(FILE *out, const char *label, const json_t *words)
 {
 	const char *text = json_string_value(words), *end;
 	char part[1024], safe[4096];
@@ -50,12 +50,12 @@ static void print_words(const char *label, const json_t *words)
 		end = strstr(text, "; ");
 		end = end ? end : text + strlen(text);
 		snprintf(part, sizeof(part), "%.*s", (int)(end - text), text);
-		printf("%-10s %s\n", label, text_escape(part, safe, sizeof(safe)));
+		fprintf(out, "%-10s %s\n", label, text_escape(part, safe, sizeof(safe)));
 		label = "";
 	}
 }
 
-static void print_orphan(const json_t *document)
+static void print_orphan(FILE *out, const json_t *document)
 {
 	const json_t *orphan = at(document, "orphan"), *first = at(orphan, "first_parent");
 	char parent[CELL_SIZE], adopter[CELL_SIZE], end[CELL_SIZE], age[TEXT_AGE_SIZE];
@@ -65,35 +65,35 @@ static void print_orphan(const json_t *document)
 	who_text(first, parent);
 	who_text(at(orphan, "adopted_by"), adopter);
 	exit_text(first, end);
-	printf("%-10s a child of %s", "orphan", parent);
+	fprintf(out, "%-10s a child of %s", "orphan", parent);
 	if (number(first, "exited_ns")) {
 		since_text(document, number(first, "exited_ns"), age);
-		printf(", which ended %s ago: %s", age, end);
+		fprintf(out, ", which ended %s ago: %s", age, end);
 	}
-	printf("; adopted by %s\n", adopter);
+	fprintf(out, "; adopted by %s\n", adopter);
 }
 
-static void print_reaping(const json_t *document)
+static void print_reaping(FILE *out, const json_t *document)
 {
 	const json_t *reaping = at(document, "reaping"), *rates = at(reaping, "per_second");
 	char median[CELL_SIZE], p99[CELL_SIZE], slowest[CELL_SIZE];
 
 	if (!json_is_object(reaping))
 		return;
-	printf("%-10s %" PRIu64 " of %" PRIu64 " children that died since it is watched", "reaps",
-	       number(reaping, "reaped"), number(reaping, "died"));
+	fprintf(out, "%-10s %" PRIu64 " of %" PRIu64 " children that died since it is watched",
+		"reaps", number(reaping, "reaped"), number(reaping, "died"));
 	if (number(reaping, "slowest_ns")) {
 		short_time_text(number(reaping, "median_ns"), median);
 		short_time_text(number(reaping, "p99_ns"), p99);
 		short_time_text(number(reaping, "slowest_ns"), slowest);
-		printf(", after %s (median), %s (p99), %s (slowest)", median, p99, slowest);
+		fprintf(out, ", after %s (median), %s (p99), %s (slowest)", median, p99, slowest);
 	}
-	printf("\n%-10s %.2f born, %.2f died, %.2f reaped\n", "a second",
-	       json_real_value(at(rates, "born")), json_real_value(at(rates, "died")),
-	       json_real_value(at(rates, "reaped")));
+	fprintf(out, "\n%-10s %.2f born, %.2f died, %.2f reaped\n", "a second",
+		json_real_value(at(rates, "born")), json_real_value(at(rates, "died")),
+		json_real_value(at(rates, "reaped")));
 }
 
-static void print_adopter(const json_t *document)
+static void print_adopter(FILE *out, const json_t *document)
 {
 	const json_t *adopter = at(document, "adopter");
 	char who[CELL_SIZE];
@@ -101,10 +101,10 @@ static void print_adopter(const json_t *document)
 	if (!json_is_object(adopter))
 		return;
 	who_text(adopter, who);
-	printf("%-10s %s adopts its children\n", "if it ends", who);
+	fprintf(out, "%-10s %s adopts its children\n", "if it ends", who);
 }
 
-static void print_zombie(const json_t *document, const json_t *row)
+static void print_zombie(FILE *out, const json_t *document, const json_t *row)
 {
 	char age[TEXT_AGE_SIZE], end[CELL_SIZE], command[CELL_SIZE], parent[CELL_SIZE];
 	const json_t *who = at(document, "parent");
@@ -114,80 +114,80 @@ static void print_zombie(const json_t *document, const json_t *row)
 	exit_text(row, end);
 	command_text(row, command);
 	who_text(who, parent);
-	printf("%" PRIu64 " %s\n%-10s for %s, %s, child of %s\n", number(row, "pid"), command,
-	       "zombie", age, end, parent);
-	printf("%-10s %s%s%s\n", "cause", colour_on(RED),
-	       json_string_value(at(document, "cause")) ?: "-", colour_off());
-	print_words("evidence", at(document, "evidence"));
-	print_words("remedy", at(document, "remedy"));
-	print_words("now", at(document, "clear_now"));
+	fprintf(out, "%" PRIu64 " %s\n%-10s for %s, %s, child of %s\n", number(row, "pid"), command,
+		"zombie", age, end, parent);
+	fprintf(out, "%-10s %s%s%s\n", "cause", out == stdout ? colour_on(RED) : "",
+		json_string_value(at(document, "cause")) ?: "-", out == stdout ? colour_off() : "");
+	print_words(out, "evidence", at(document, "evidence"));
+	print_words(out, "remedy", at(document, "remedy"));
+	print_words(out, "now", at(document, "clear_now"));
 	age_text(number(document, "watched_ms") * NSEC_PER_MSEC, watched);
-	printf("%-10s %s of watching\n", "judged on", watched);
+	fprintf(out, "%-10s %s of watching\n", "judged on", watched);
 }
 
-static void print_holds(const json_t *document, const json_t *row)
+static void print_holds(FILE *out, const json_t *document, const json_t *row)
 {
 	const json_t *children = at(row, "children");
 	const char *cause, *lead = ": ";
 	json_t *count;
 
-	printf("%-10s %" PRIu64 " alive, %" PRIu64 " zombies", "children",
-	       number(children, "alive"), number(children, "zombies"));
+	fprintf(out, "%-10s %" PRIu64 " alive, %" PRIu64 " zombies", "children",
+		number(children, "alive"), number(children, "zombies"));
 	json_object_foreach(at(document, "holds"), cause, count) {
-		printf("%s%" PRId64 " %s", lead, (int64_t)json_integer_value(count), cause);
+		fprintf(out, "%s%" PRId64 " %s", lead, (int64_t)json_integer_value(count), cause);
 		lead = ", ";
 	}
-	printf("\n");
+	fprintf(out, "\n");
 }
 
-static void print_reaped(const json_t *document, const json_t *row)
+static void print_reaped(FILE *out, const json_t *document, const json_t *row)
 {
 	uint64_t reaped_ns = number(row, "reaped_ns"), zombie_ns = number(row, "zombie_ns");
 	char age[TEXT_AGE_SIZE], end[CELL_SIZE], by[CELL_SIZE], took[CELL_SIZE];
 
 	since_text(document, reaped_ns, age);
 	exit_text(row, end);
-	printf("%-10s %s ago", "reaped", age);
+	fprintf(out, "%-10s %s ago", "reaped", age);
 	if (json_is_true(at(row, "autoreaped")))
-		printf(", by the kernel itself");
+		fprintf(out, ", by the kernel itself");
 	else
-		printf(", by %s", member(row, "reaped_by", by));
+		fprintf(out, ", by %s", member(row, "reaped_by", by));
 	if (zombie_ns && reaped_ns >= zombie_ns) {
 		short_time_text(reaped_ns - zombie_ns, took);
-		printf(", %s after its death", took);
+		fprintf(out, ", %s after its death", took);
 	}
-	printf("; %s\n", end);
+	fprintf(out, "; %s\n", end);
 }
 
-static void print_process(const json_t *document, const json_t *row)
+static void print_process(FILE *out, const json_t *document, const json_t *row)
 {
 	const char *state = json_string_value(at(row, "state")) ?: "-";
 	char age[TEXT_AGE_SIZE], command[CELL_SIZE];
 
 	command_text(row, command);
-	printf("%" PRIu64 " %s\n", number(row, "pid"), command);
+	fprintf(out, "%" PRIu64 " %s\n", number(row, "pid"), command);
 	if (!strcmp(state, "reaped")) {
-		print_reaped(document, row);
+		print_reaped(out, document, row);
 		return;
 	}
 	since_text(document, number(row, "start_ns"), age);
-	printf("%-10s %s, born %s ago%s\n", "is", state, age,
-	       json_is_true(at(row, "kernel")) ? ": a kernel thread; the kernel reaps its own" :
-						 "");
-	print_holds(document, row);
-	print_reaping(document);
-	print_adopter(document);
+	fprintf(out, "%-10s %s, born %s ago%s\n", "is", state, age,
+		json_is_true(at(row, "kernel")) ? ": a kernel thread; the kernel reaps its own" :
+						  "");
+	print_holds(out, document, row);
+	print_reaping(out, document);
+	print_adopter(out, document);
 }
 
-static void print_why(const json_t *document)
+void print_why(FILE *out, const json_t *document)
 {
 	const json_t *zombie = json_array_get(at(document, "zombies"), 0);
 
 	if (zombie)
-		print_zombie(document, zombie);
+		print_zombie(out, document, zombie);
 	else
-		print_process(document, json_array_get(at(document, "processes"), 0));
-	print_orphan(document);
+		print_process(out, document, json_array_get(at(document, "processes"), 0));
+	print_orphan(out, document);
 }
 
 static void pause_ns(uint64_t ns)
@@ -246,7 +246,7 @@ int show_why(const struct options *options, struct source *source)
 	if (!status && options->json)
 		status = print_json(document);
 	else if (!status)
-		print_why(document);
+		print_why(stdout, document);
 	json_decref(document);
 	return status;
 }
