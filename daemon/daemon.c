@@ -19,6 +19,7 @@
 #include "handlers.h"
 #include "health.h"
 #include "keep.h"
+#include "alert_journal.h"
 #include "kernel.h"
 #include "pid_limits.h"
 #include "listen.h"
@@ -136,6 +137,8 @@ static void on_change(void *user, const struct change *change)
 
 	if (daemon->server)
 		server_change(daemon->server, change);
+	if (change->kind == CHANGE_ALERT)
+		alert_journal(daemon->core, change);
 }
 
 static void fold_tick(struct daemon *daemon)
@@ -1029,7 +1032,7 @@ static int own_socket(const char *path)
 
 static int open_socket(struct daemon *daemon)
 {
-	int fd = listen_passed();
+	int fd = listen_passed(&daemon->metrics_fd);
 
 	daemon->passed = fd != -ENOENT;
 	if (!daemon->passed)
@@ -1043,8 +1046,11 @@ static int open_socket(struct daemon *daemon)
 static int open_metrics_socket(struct daemon *daemon)
 {
 	const char *where = daemon->settings->metrics_listen;
-	int fd = *where ? listen_on_tcp(where) : -1;
+	int fd;
 
+	if (daemon->metrics_fd >= 0) /* passed by the service manager */
+		return 0;
+	fd = *where ? listen_on_tcp(where) : -1;
 	daemon->metrics_fd = fd < 0 ? -1 : fd;
 	if (!*where || fd >= 0)
 		return 0;

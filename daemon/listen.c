@@ -135,13 +135,19 @@ int listen_on(const char *path, pid_t *holder)
 	return err;
 }
 
-int listen_passed(void)
+int listen_passed(int *tcp)
 {
-	int count = sd_listen_fds(true);
+	int count = sd_listen_fds(true), end = SD_LISTEN_FDS_START + count;
 
+	*tcp = -1;
+	for (int fd = SD_LISTEN_FDS_START; fd < end && *tcp < 0; fd++)
+		if ((sd_is_socket(fd, AF_INET, SOCK_STREAM, true) > 0 ||
+		     sd_is_socket(fd, AF_INET6, SOCK_STREAM, true) > 0) &&
+		    !fcntl(fd, F_SETFL, O_NONBLOCK))
+			*tcp = fd;
 	if (count <= 0)
 		return count ? count : -ENOENT;
-	for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; fd++)
+	for (int fd = SD_LISTEN_FDS_START; fd < end; fd++)
 		if (sd_is_socket(fd, AF_UNIX, SOCK_STREAM, true) > 0)
 			return fcntl(fd, F_SETFL, O_NONBLOCK) ? -errno : fd;
 	return -EINVAL;

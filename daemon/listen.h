@@ -16,9 +16,10 @@ int listen_on(const char *path, pid_t *holder);
 /*
  * The socket that the service manager passes (sd_listen_fds(3)); its path is
  * not this process's to remove. Returns the descriptor, -ENOENT if it passes
- * none, -EINVAL if what it passes is no unix socket that listens.
+ * none, -EINVAL if what it passes is no unix socket that listens. *tcp is set
+ * to one for metrics by TCP that is passed, too, or -1.
  */
-int listen_passed(void);
+int listen_passed(int *tcp);
 
 /* Whether the socket at this path is still this process's own. */
 bool listens_on(const char *path);
