@@ -82,7 +82,7 @@
 	X(57, ADOPTION, adoption, lt_adoption) /* of a zombie, likewise */           \
 	X(58, LIMITS, limits, lt_limits)      /* how many pids a leaking parent has left */ \
 	X(59, LEAK, leak, lt_leak)            /* a leak as another table knew it */ \
-	X(60, ADOPTED, adopted, lt_adopted)   /* a zombie that changed hands in another table */ \
+	X(60, SILENCE, silence, lt_silence)   /* leaks that nobody is to be told of */ \
 	X(62, LEDGER, ledger, lt_ledger)      /* what the daemon had read so far */ \
 	X(64, TALLIES, tallies, lt_tallies)   /* more of what another table had counted */ \
 	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */ \
@@ -663,12 +663,20 @@ struct lt_leak {
 	struct lt_hdr hdr;
 	struct lt_id id; /* the parent */
 	struct lt_rate rate;
+	__u32 told; /* somebody was told that it is open */
+	__u32 reserved;
 };
 
-struct lt_adopted {
+enum lt_silence_kind { LT_SILENCE_UNIT, LT_SILENCE_COMM, LT_SILENCE_PID };
+
+/* Replaces one of the same kind and text. */
+struct lt_silence {
 	struct lt_hdr hdr;
-	struct lt_id id;
-	__u64 since_ns; /* its parent holds it since then */
+	struct lt_id id; /* of a pid */
+	__u64 until_ns;	 /* 0: no more */
+	__u32 kind;	 /* enum lt_silence_kind */
+	__u32 text_len;
+	char text[]; /* a glob for units or names; a pid */
 };
 
 struct lt_counts {
@@ -846,8 +854,8 @@ LT_ASSERT(sizeof(struct lt_adopter) == 48);
 LT_ASSERT(sizeof(struct lt_reaping) == 416);
 LT_ASSERT(sizeof(struct lt_adoption) == 40);
 LT_ASSERT(LT_OFFSET(lt_limits, path) == 104);
-LT_ASSERT(sizeof(struct lt_leak) == 160);
-LT_ASSERT(sizeof(struct lt_adopted) == 40);
+LT_ASSERT(sizeof(struct lt_leak) == 168);
+LT_ASSERT(LT_OFFSET(lt_silence, text) == 48);
 LT_ASSERT(sizeof(struct lt_counts) == 272);
 LT_ASSERT(sizeof(struct lt_totals) == 392);
 LT_ASSERT(sizeof(struct lt_histogram) == 104);

@@ -36,8 +36,10 @@ struct options {
 	bool check;
 	uint64_t warning, critical;
 	bool watch;
-	uint64_t for_ns; /* record: 0: until interrupted */
-	uint64_t at_ns;	 /* replay: 0: to the end */
+	bool list, remove;  /* silence */
+	const char *method; /* of HTTP; NULL: GET */
+	uint64_t for_ns;    /* record: 0: until interrupted */
+	uint64_t at_ns;	    /* replay: 0: to the end */
 	struct top_options top;
 	int operand_count;
 	const char *operands[OPERANDS_MAX];
@@ -93,6 +95,7 @@ struct command {
 #define TAKES_AT 16
 #define TAKES_WATCH 32
 #define TAKES_TOP 64
+#define TAKES_SILENCES 128
 
 extern const struct command commands[];
 const struct command *find_command(const char *name);
@@ -122,6 +125,7 @@ int show_why(const struct options *options, struct source *source);
 int show_status(const struct options *options, struct source *source);
 int show_events(const struct options *options, struct source *source);
 int run_live(const struct command *command, struct options *options);
+int run_silence(const struct command *command, struct options *options);
 int run_record(const struct command *command, struct options *options);
 int run_doctor(const struct command *command, struct options *options);
 int run_top(const struct command *command, struct options *options);

@@ -34,6 +34,7 @@ struct daemon_client {
  */
 struct transfer {
 	CURL *easy;
+	const char *method; /* NULL: GET */
 	int (*fn)(void *user, const void *bytes, size_t len);
 	void *user;
 	bool ended;	/* by fn */
@@ -152,6 +153,7 @@ static int request(const struct daemon_client *client, const char *path, const c
 		return FAILED;
 	}
 	client_set_url(transfer->easy, path, query);
+	curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, transfer->method);
 	curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT, transfer->timeout_s);
 	curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -182,7 +184,7 @@ static int client_get(struct source *source, const struct options *options, cons
 		      json_t **document)
 {
 	const struct daemon_client *client = (const struct daemon_client *)source;
-	struct transfer transfer = { .timeout_s = ANSWER_TIMEOUT_S };
+	struct transfer transfer = { .timeout_s = ANSWER_TIMEOUT_S, .method = options->method };
 	int status = request(client, what, options->query, &transfer);
 
 	*document = NULL;

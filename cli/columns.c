@@ -272,6 +272,13 @@ CELL(CAUSE)
 	snprintf(cell, CELL_SIZE, "%.64s", member(row, "cause", cause));
 }
 
+CELL(SILENCED)
+{
+	strcpy(cell, "-");
+	if (number(row, "silenced_until_ns"))
+		age_text(now_ns, number(row, "silenced_until_ns"), cell);
+}
+
 CELL(LEFT_PIDS)
 {
 	strcpy(cell, "-");

@@ -94,6 +94,16 @@ const struct command commands[] = {
 	  .takes = TAKES_JSON | TAKES_SOCKET,
 	  .run = run_live,
 	  .show = show_births },
+	{ .name = "silence",
+	  .operands = "[UNIT|COMM|PID] [DURATION]",
+	  .summary =
+		  "Has nobody told of known leaks for a while; lists these silences, and ends them",
+	  .examples = "  lifetrace silence legacy-ci.service 8h\n"
+		      "  lifetrace silence 4711 30m\n"
+		      "  lifetrace silence --list\n"
+		      "  lifetrace silence --remove legacy-ci.service\n",
+	  .takes = TAKES_JSON | TAKES_SOCKET | TAKES_SILENCES,
+	  .run = run_silence },
 	{ .name = "why",
 	  .operands = "PID",
 	  .summary = "Says why a zombie is not reaped, or how a process reaps its children",

@@ -55,6 +55,20 @@ static int take_watch(struct options *options, const char *value)
 	return 0;
 }
 
+static int take_list(struct options *options, const char *value)
+{
+	(void)value;
+	options->list = true;
+	return 0;
+}
+
+static int take_remove(struct options *options, const char *value)
+{
+	(void)value;
+	options->remove = true;
+	return 0;
+}
+
 static int take_for(struct options *options, const char *value)
 {
 	return text_parse_duration(value, &options->for_ns) || !options->for_ns ? -1 : 0;
@@ -138,6 +152,9 @@ static const struct own_option {
 	{ "warning", "N", "exit 1 from so many flagged zombies [1]", TAKES_CHECK, take_warning },
 	{ "critical", "N", "exit 2 from so many [5]", TAKES_CHECK, take_critical },
 	{ "watch", NULL, "show it anew every second", TAKES_WATCH, take_watch },
+	{ "list", NULL, "list the silences", TAKES_SILENCES, take_list },
+	{ "remove", NULL, "end the silence of this UNIT, COMM or PID", TAKES_SILENCES,
+	  take_remove },
 	{ "for", "DURATION", "stop after so long", TAKES_FOR, take_for },
 	{ "at", "NANOSECONDS", "show what was known at this boot time", TAKES_AT, take_at },
 	{ "batch", NULL, "print frames as plain text", TAKES_TOP, take_batch },

@@ -27,6 +27,7 @@
 #include "notify.h"
 #include "proc.h"
 #include "server.h"
+#include "silences.h"
 
 /* Records between two looks at everything else; clients are served in between. */
 #define DRAIN_BUDGET 512
@@ -891,6 +892,35 @@ int daemon_detach(const struct settings *settings, bool stale_only)
 	return count < 0;
 }
 
+/* Whether it is also kept is in *kept: without that it lasts as long as this daemon. */
+static int silence(void *user, const char *what, uint64_t for_ns, bool *kept)
+{
+	struct daemon *daemon = user;
+	int err = silences_change(daemon->core, what, for_ns, fold, daemon);
+
+	if (err)
+		return err;
+	plan_due(daemon);
+	if (!*daemon->settings->silences)
+		return 0;
+	err = silences_save(daemon->settings->silences, daemon->core);
+	*kept = !err;
+	if (err)
+		log_warn("%s: %s", daemon->settings->silences, strerror(-err));
+	return 0;
+}
+
+static void load_silences(struct daemon *daemon)
+{
+	int err = *daemon->settings->silences ?
+			  silences_load(daemon->settings->silences, fold, daemon) :
+			  0;
+
+	if (err)
+		log_warn("%s: %s", daemon->settings->silences,
+			 err == -EBADMSG ? "not all of it is silences" : strerror(-err));
+}
+
 /* ---- signals, lifeline ---- */
 
 int daemon_settings(struct settings *settings, struct invocation *invocation,
@@ -1109,6 +1139,7 @@ static int open_server(struct daemon *daemon)
 					  .refresh_counts = refresh_counts,
 					  .look_at_cow = look_at_cow,
 					  .ask_why = ask_why,
+					  .silence = silence,
 					  .wishes_changed = on_wishes,
 					  .user = daemon };
 	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->metrics_fd,
@@ -1167,6 +1198,7 @@ static void seed(struct daemon *daemon)
 	fold_start(daemon);
 	fold_policy(daemon);
 	fold_alert_policy(daemon);
+	load_silences(daemon);
 	watch_calls(daemon, calls_wanted(daemon));
 	proc_cgroups(boot_ns(), fold, daemon);
 	beat(daemon);

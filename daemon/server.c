@@ -608,6 +608,7 @@ struct request {
 	struct filter filter;
 	struct viewer viewer;
 	enum view_kind view;
+	const char *method;
 	char error[256];
 };
 
@@ -788,6 +789,54 @@ static enum MHD_Result answer_why(struct request *request)
 	return answer_error(request->connection, MHD_HTTP_NOT_FOUND, words);
 }
 
+static const char *why_not_silenced(int err)
+{
+	switch (err) {
+	case -ESRCH:
+		return "no process lives under that pid";
+	case -ENOENT:
+		return "no such silence";
+	case -ENOSPC:
+		return "there are too many silences";
+	default:
+		return "not the name of a unit or process, nor a pid";
+	}
+}
+
+/* Who sees everybody's arguments may also say what nobody is to be told. */
+static enum MHD_Result change_silences(struct request *request)
+{
+	const struct server_context *context = &request->server->context;
+	const struct filter *filter = &request->filter;
+	bool ends = !strcmp(request->method, MHD_HTTP_METHOD_DELETE), kept = true;
+	json_t *document;
+	int err;
+
+	if (!request->viewer.all)
+		return answer_error(request->connection, MHD_HTTP_FORBIDDEN,
+				    "only root and the group of lifetraced may silence");
+	if (!*filter->what || ends != !filter->for_ns)
+		return answer_error(request->connection, MHD_HTTP_BAD_REQUEST,
+				    ends ? "what is to be heard again?" :
+					   "whom to silence, and for how long?");
+	err = context->silence(context->user, filter->what, filter->for_ns, &kept);
+	if (err)
+		return answer_error(request->connection, MHD_HTTP_NOT_FOUND, why_not_silenced(err));
+	document = view_silences(context->core, core_now_ns(context->core));
+	json_object_set_new(document, "kept", json_boolean(kept));
+	return answer_json(request->connection, MHD_HTTP_OK, document);
+}
+
+static enum MHD_Result answer_silences(struct request *request)
+{
+	const struct core *core = request->server->context.core;
+
+	if (strcmp(request->method, MHD_HTTP_METHOD_GET))
+		return change_silences(request);
+	return answer_json(request->connection, MHD_HTTP_OK,
+			   view_silences(core, core_now_ns(core)));
+}
+
 static enum MHD_Result answer_health(struct request *request)
 {
 	return answer_text(request->connection, MHD_HTTP_OK, strdup("ok\n"), 3, "text/plain");
@@ -812,21 +861,23 @@ static const struct route {
 	enum view_kind view; /* whose parameters it takes */
 	json_t *(*get)(const struct request *request);
 	enum MHD_Result (*answer)(struct request *request);
-	bool fresh;  /* what it says must be of this moment */
-	bool remote; /* also by TCP */
+	bool fresh;   /* what it says must be of this moment */
+	bool remote;  /* also by TCP */
+	bool changes; /* also by POST and DELETE */
 } routes[] = {
-	{ "/v1/status", 0, get_status, NULL, true, false },
-	{ "/v1/zombies", VIEW_ZOMBIES, get_zombies, NULL, true, false },
-	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true, false },
-	{ "/v1/births", VIEW_BIRTHS, get_births, NULL, true, false },
-	{ "/v1/cow", VIEW_COW, get_cow, NULL, true, false },
-	{ "/v1/leaks", VIEW_LEAKS, get_leaks, NULL, true, false },
-	{ "/v1/why", VIEW_WHY, NULL, answer_why, true, false },
-	{ "/v1/alerts", 0, get_alerts, NULL, true, false },
-	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false, false },
-	{ "/v1/record", 0, NULL, stream_records, true, false },
-	{ "/metrics", 0, NULL, answer_metrics, false, true },
-	{ "/healthz", 0, NULL, answer_health, false, true },
+	{ "/v1/status", 0, get_status, NULL, true, false, false },
+	{ "/v1/zombies", VIEW_ZOMBIES, get_zombies, NULL, true, false, false },
+	{ "/v1/processes", VIEW_PROCESSES, get_processes, NULL, true, false, false },
+	{ "/v1/births", VIEW_BIRTHS, get_births, NULL, true, false, false },
+	{ "/v1/cow", VIEW_COW, get_cow, NULL, true, false, false },
+	{ "/v1/leaks", VIEW_LEAKS, get_leaks, NULL, true, false, false },
+	{ "/v1/why", VIEW_WHY, NULL, answer_why, true, false, false },
+	{ "/v1/alerts", 0, get_alerts, NULL, true, false, false },
+	{ "/v1/silences", VIEW_SILENCES, NULL, answer_silences, true, false, true },
+	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false, false, false },
+	{ "/v1/record", 0, NULL, stream_records, true, false, false },
+	{ "/metrics", 0, NULL, answer_metrics, false, true, false },
+	{ "/healthz", 0, NULL, answer_health, false, true, false },
 };
 
 /* ---- requests ---- */
@@ -877,6 +928,13 @@ static const struct route *find_route(const char *path)
 	return NULL;
 }
 
+static bool may_use(const struct route *route, const char *method)
+{
+	return !strcmp(method, MHD_HTTP_METHOD_GET) ||
+	       (route->changes &&
+		(!strcmp(method, MHD_HTTP_METHOD_POST) || !strcmp(method, MHD_HTTP_METHOD_DELETE)));
+}
+
 static enum MHD_Result answer(struct server *server, struct MHD_Connection *connection,
 			      const char *path, const char *method)
 {
@@ -889,8 +947,10 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 	client_set_asking(server, client, false);
 	if (!route || (client->remote && !route->remote))
 		return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such resource");
-	if (strcmp(method, MHD_HTTP_METHOD_GET))
-		return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET");
+	if (!may_use(route, method))
+		return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+				    route->changes ? "only GET, POST and DELETE" : "only GET");
+	request.method = method;
 	request.viewer = who_asks(server, client->fd);
 	request.view = route->view;
 	MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, on_parameter, &request);

@@ -27,6 +27,11 @@ struct server_context {
 	int (*look_at_cow)(void *user, uint32_t pid);
 	/* Somebody asks why this process is as it is: the core is to know what can be known now. */
 	void (*ask_why)(void *user, uint64_t pid);
+	/*
+	 * Silences leaks for so long; 0: no more. *kept becomes false if that is lost
+	 * with the daemon's end. Returns 0 or -errno: see silences.h.
+	 */
+	int (*silence)(void *user, const char *what, uint64_t for_ns, bool *kept);
 	void *user;
 };
 

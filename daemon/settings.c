@@ -70,6 +70,8 @@ static const struct setting table[] = {
 	  "an alert fires when a leak leaves no pids within so long; 0: never" },
 	{ "alert_settle", DURATION, AT(alert_settle_ns), "1m", ANY, true,
 	  "an alert of the host is over when its condition has not held for so long" },
+	{ "silences", TEXT, AT(silences), "/var/lib/lifetrace/silences.json", ANY, false,
+	  "file that keeps silences across a restart; empty: none does" },
 	{ "reaped_keep", DURATION, AT(reaped_keep_ns), "1m", ANY, true,
 	  "how long a reaped process is remembered" },
 	{ "repair_interval", DURATION, AT(repair_interval_ns), "30s", 100 * MS, UINT64_MAX, true,

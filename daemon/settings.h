@@ -31,6 +31,7 @@ struct settings {
 	char pin_dir[SETTING_TEXT_SIZE];
 	char ignore_comm[SETTING_TEXT_SIZE];
 	char ignore_unit[SETTING_TEXT_SIZE];
+	char silences[SETTING_TEXT_SIZE];
 	uint64_t zombie_age_ns;
 	uint64_t leak_count;
 	uint64_t leak_age_ns;

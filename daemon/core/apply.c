@@ -116,7 +116,7 @@ static void reparent(struct core *core, struct life *life, struct lt_id parent, 
 	if (was.pid && known && known->state >= LT_EXITING)
 		return;
 	if (was.pid)
-		policy_adopt(core, life, core->now_ns);
+		policy_adopt(core, life, time_ns);
 	life_set_parent(core, life, parent);
 	if (!was.pid) /* not an adoption: it was only not known */
 		return;
@@ -907,10 +907,14 @@ static void apply_reaping(struct core *core, const struct lt_reaping *e)
 
 static void apply_adoption(struct core *core, const struct lt_adoption *e)
 {
-	const struct life *life = life_find(core, e->id);
+	struct life *life = life_find(core, e->id);
 
-	if (life && life->death)
-		life->death->adopted_ns = e->since_ns;
+	if (!life || !life->death || e->since_ns > core->now_ns)
+		return;
+	life->death->adopted_ns = e->since_ns;
+	core->restoring = true;
+	policy_adopt(core, life, e->since_ns);
+	core->restoring = false;
 }
 
 static void restore_kin(struct core *core, struct life *life, const struct lt_life *e)
@@ -1110,23 +1114,20 @@ static void apply_limits(struct core *core, const struct lt_limits *e)
 	alerts_judge_pids(core, life);
 }
 
-static void apply_adopted(struct core *core, const struct lt_adopted *e)
+static void apply_silence(struct core *core, const struct lt_silence *e)
 {
-	struct life *life = life_find(core, e->id);
-
-	if (!life || e->since_ns > core->now_ns)
-		return;
-	core->restoring = true;
-	policy_adopt(core, life, e->since_ns);
-	core->restoring = false;
+	silence_apply(core, e);
+	policy_silenced(core);
 }
 
 static void apply_leak(struct core *core, const struct lt_leak *e)
 {
 	struct life *life = life_find(core, e->id);
 
-	if (life && life->leak)
+	if (life && life->leak) {
 		life->leak->rate = e->rate;
+		life->leak->told = e->told;
+	}
 }
 
 /* ---- dispatch ---- */
@@ -1176,6 +1177,8 @@ static size_t text_len(const struct lt_hdr *hdr)
 		return AS(lt_alert_policy, hdr)->host_len;
 	case LT_HOOK:
 		return (size_t)AS(lt_hook, hdr)->what_len + AS(lt_hook, hdr)->value_len;
+	case LT_SILENCE:
+		return AS(lt_silence, hdr)->text_len;
 	case LT_LIMITS:
 		return AS(lt_limits, hdr)->path_len;
 	case LT_PROC:

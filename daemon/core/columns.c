@@ -290,6 +290,13 @@ KEY(CAUSE)
 	return by_text(witness ? cause_names[why_cause(rows->core, witness, rows->now_ns)] : NULL);
 }
 
+KEY(SILENCED)
+{
+	const struct silence *silence = silence_of(rows->core, life);
+
+	return by_number(silence ? (double)silence->until_ns : 0);
+}
+
 /* What is not known comes last. */
 KEY(LEFT_PIDS)
 {

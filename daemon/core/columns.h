@@ -96,6 +96,8 @@
 	  "rate_per_minute", "zombies gained less those lost, a minute")                          \
 	X(CAUSE, "cause", "CAUSE", 10, LEFT, UP, VIEW_LEAKS, VIEW_LEAKS,                          \
 	  "cause", "why they are not reaped")                                                     \
+	X(SILENCED, "silenced", "SILENCED", 8, RIGHT, DOWN, VIEW_LEAKS, VIEW_LEAKS,               \
+	  "silenced_until_ns", "for how long nobody is told of it")                               \
 	X(LEFT_PIDS, "left", "PIDS LEFT", 9, RIGHT, UP, VIEW_LEAKS, VIEW_LEAKS,                   \
 	  "pids_left", "tasks up to the nearest limit")                                           \
 	X(RUN_OUT, "run-out", "RUN OUT IN", 10, RIGHT, UP, VIEW_LEAKS, VIEW_LEAKS,                \

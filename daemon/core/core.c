@@ -33,6 +33,8 @@ void core_free(struct core *core)
 {
 	if (!core)
 		return;
+	while (core->silences)
+		silence_end(core, core->silences);
 	table_deinit(core);
 	cgroups_free(core);
 	policy_deinit(&core->policy);
@@ -150,14 +152,24 @@ void core_each_dying(const struct core *core, core_id_fn fn, void *user)
 			fn(user, life->id);
 }
 
-bool core_lives(const struct core *core, uint64_t pid)
+bool core_find(const struct core *core, uint64_t pid, struct lt_id *id)
 {
 	const struct life *life;
 
-	EACH_LIFE(core, life)
-		if (life->id.pid == pid && life->state < LT_EXITING)
-			return true;
+	EACH_LIFE(core, life) {
+		if (life->id.pid != pid || life->state >= LT_EXITING)
+			continue;
+		*id = life->id;
+		return true;
+	}
 	return false;
+}
+
+bool core_lives(const struct core *core, uint64_t pid)
+{
+	struct lt_id id;
+
+	return core_find(core, pid, &id);
 }
 
 void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void *user)
@@ -201,7 +213,6 @@ struct dump {
 		struct lt_life life;
 		struct lt_limits limits;
 		struct lt_leak leak;
-		struct lt_adopted adopted;
 		struct lt_counts counts;
 		struct lt_totals totals;
 		struct lt_tallies tallies;
@@ -379,14 +390,6 @@ static void dump_life(struct dump *dump, const struct life *life)
 	dump_end(dump);
 }
 
-static void dump_adopted(struct dump *dump, const struct hold *hold)
-{
-	dump_begin(dump, LT_ADOPTED);
-	dump->record.adopted.id = hold->life->id;
-	dump->record.adopted.since_ns = hold->since_ns;
-	dump_end(dump);
-}
-
 static void dump_alert(struct dump *dump, enum alert_kind kind, const struct alert *alert,
 		       struct lt_id parent)
 {
@@ -446,6 +449,7 @@ static void dump_leak(struct dump *dump, const struct leak *leak)
 	dump_begin(dump, LT_LEAK);
 	dump->record.leak.id = leak->parent->id;
 	dump->record.leak.rate = leak->rate;
+	dump->record.leak.told = leak->told;
 	dump_end(dump);
 	/* before the limits, which would make it fire anew */
 	dump_alert(dump, ALERT_PIDS, &(struct alert){ .since_ns = leak->pids_alert_ns },
@@ -536,7 +540,6 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 {
 	struct dump *dump = calloc(1, sizeof(*dump));
 	struct cgroup_info *cgroup, *next_cgroup;
-	const struct hold *hold;
 	struct life *life;
 
 	if (!dump)
@@ -552,6 +555,7 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 	dump_alerts(dump); /* before what would make them fire anew */
 	for (int i = 0; i < HOOKS_MAX; i++)
 		dump_hook(dump, &core->hooks[i]);
+	core_each_silence(core, emit, user);
 	HASH_ITER(hh, core->cgroups, cgroup, next_cgroup)
 		dump_cgroup(dump, cgroup);
 	EACH_LIFE(core, life)
@@ -561,9 +565,6 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 		dump_reaping(dump, life);
 	for (life = lately_reaped(core, reaped_max); life; life = life->next) /* in their order */
 		dump_life(dump, life);
-	for (int weight = 0; weight < WEIGHTS; weight++)
-		DL_FOREACH(core->held[weight], hold)
-			dump_adopted(dump, hold);
 	EACH_LIFE(core, life)
 		if (life->leak)
 			dump_leak(dump, life->leak);

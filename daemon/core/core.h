@@ -94,6 +94,8 @@ uint64_t core_now_ns(const struct core *core);
 bool core_is_news(const struct core *core, const struct lt_cow *record);
 /* Whether the process is in the table and lives. */
 bool core_lives(const struct core *core, uint64_t pid);
+/* The same, and which it is. */
+bool core_find(const struct core *core, uint64_t pid, struct lt_id *id);
 
 /* Totals that the daemon's own reports need without a view. */
 struct core_totals {
@@ -110,7 +112,7 @@ struct core_totals core_totals(const struct core *core);
 
 /*
  * Gives, as records, all that another core needs to go on from here: START,
- * POLICY, ALERT_POLICY, ALERT, HOOK, CGROUP, LIFE, ADOPTED, LEAK, LIMITS, COUNTS, TOTALS,
+ * POLICY, ALERT_POLICY, ALERT, HOOK, SILENCE, CGROUP, LIFE, LEAK, LIMITS, COUNTS, TOTALS,
  * TALLIES.
  */
 void core_dump(const struct core *core, core_emit_fn emit, void *user);
@@ -166,5 +168,19 @@ void core_each_leak(const struct core *core, uint64_t before_ns, core_id_fn fn, 
 /* Calls fn for each process of a real user id that is not reaped. */
 typedef void (*core_task_fn)(void *user, struct lt_id id, bool dying);
 void core_each_of_user(const struct core *core, uint32_t uid, core_task_fn fn, void *user);
+
+#define SILENCES_MAX 256
+#define SILENCE_TEXT_SIZE 256
+
+/*
+ * What a word silences: a pid, a unit (with its suffix), otherwise processes of
+ * that name; globs but for the pid. Returns 0, or -EINVAL for what can be none.
+ */
+int silence_parse(const char *what, enum lt_silence_kind *kind, uint64_t *pid);
+bool core_has_silence(const struct core *core, const char *what);
+/* Whether there is room for another one. */
+bool core_may_silence(const struct core *core);
+/* Gives each as an LT_SILENCE record. */
+void core_each_silence(const struct core *core, core_emit_fn fn, void *user);
 
 #endif

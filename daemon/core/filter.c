@@ -40,12 +40,25 @@ static int set_min(struct filter *filter, const char *value)
 	return text_parse_number(value, UINT64_MAX, &filter->min);
 }
 
+static int set_for(struct filter *filter, const char *value)
+{
+	return text_parse_duration(value, &filter->for_ns) || !filter->for_ns ? -EINVAL : 0;
+}
+
 static int set_text(char *field, const char *value)
 {
 	if (!*value || strlen(value) >= FILTER_TEXT_SIZE)
 		return -EINVAL;
 	strcpy(field, value);
 	return 0;
+}
+
+static int set_what(struct filter *filter, const char *value)
+{
+	enum lt_silence_kind kind;
+	uint64_t pid;
+
+	return set_text(filter->what, value) || silence_parse(value, &kind, &pid) ? -EINVAL : 0;
 }
 
 static int set_comm(struct filter *filter, const char *value)
@@ -181,6 +194,8 @@ const struct filter_option filter_options[] = {
 	  VIEW_ROWS, set_filter_text },
 	{ "lately", "DURATION", "also what ended at most so long ago",
 	  VIEW_ZOMBIES | VIEW_PROCESSES, set_lately },
+	{ "what", "UNIT|COMM|PID", "whom to silence", VIEW_SILENCES, set_what },
+	{ "for", "DURATION", "for how long", VIEW_SILENCES, set_for },
 	{ "min", "N", "only parents that hold so many zombies", VIEW_LEAKS, set_min },
 	{ "all", NULL, "also what was reaped a while ago and is still remembered", VIEW_PROCESSES,
 	  set_all },

@@ -131,6 +131,15 @@ struct leak_limits {
 	char *path;  /* of a cgroup's; otherwise NULL */
 };
 
+/* Leaks that nobody is to be told of, in order of their ends. */
+struct silence {
+	struct silence *prev, *next;
+	struct lt_id id;
+	uint64_t until_ns;
+	uint32_t kind; /* enum lt_silence_kind */
+	char text[SILENCE_TEXT_SIZE];
+};
+
 /* A parent with flagged zombies. since_ns 0: not open. */
 struct leak {
 	struct life *parent;
@@ -139,6 +148,7 @@ struct leak {
 	uint64_t shrunk_ns; /* fewer than the low-water mark since; 0: not */
 	uint32_t flagged;
 	uint32_t aged;
+	bool told; /* that it is open: it was not silenced then, or is not any more */
 	struct lt_rate rate;
 	struct leak_limits *limits; /* NULL: not read */
 	uint64_t pids_alert_ns;	    /* that pids run out is an alert since; 0: it is none */
@@ -244,6 +254,8 @@ struct core {
 	struct life *queues[QUEUES];
 	struct leak *settling;
 	struct hold *held[WEIGHTS];
+	struct silence *silences;
+	uint32_t silence_count;
 	bool restoring; /* another table's knowledge: no leak opens by it */
 	uint64_t now_ns;
 	size_t memory_bytes;
@@ -365,6 +377,11 @@ static inline uint64_t life_held_ns(const struct life *life)
 	return life->death && life->death->hold ? life->death->hold->since_ns : life->zombie_ns;
 }
 
+/* silence.c: the one that covers a leak of this parent and lasts the longest, or NULL */
+const struct silence *silence_of(const struct core *core, const struct life *parent);
+void silence_apply(struct core *core, const struct lt_silence *e);
+void silence_end(struct core *core, struct silence *silence);
+
 /* leak.c: made for a parent when it gets its first flagged zombie */
 struct leak *leak_new(struct core *core, struct life *parent);
 void leak_free(struct core *core, struct leak *leak);
@@ -450,6 +467,8 @@ void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_
 			 uint64_t shrunk_ns);
 /* Does all that is due up to now_ns, each thing at its own time. */
 void policy_advance(struct core *core, uint64_t now_ns);
+/* Silences have changed: who is to be told now is told. */
+void policy_silenced(struct core *core);
 void policy_apply(struct core *core, const struct lt_policy *record);
 void policy_init(struct policy *policy);
 void policy_deinit(struct policy *policy);

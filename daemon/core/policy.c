@@ -96,14 +96,25 @@ static void leak_close(struct core *core, struct leak *leak, const char *reason)
 		return;
 	stop_settling(core, leak);
 	core->totals.leaks--;
-	tell_leak(core, leak, CHANGE_LEAK_CLOSE, reason);
+	if (leak->told)
+		tell_leak(core, leak, CHANGE_LEAK_CLOSE, reason);
 	leak->since_ns = 0;
+	leak->told = false;
 }
 
 static void leak_drop_if_idle(struct core *core, struct leak *leak)
 {
 	if (!leak->since_ns && !leak->flagged)
 		leak_free(core, leak);
+}
+
+/* Once: a silence that comes later changes nothing of it. */
+static void tell_open(struct core *core, struct leak *leak)
+{
+	if (!leak->since_ns || leak->told || silence_of(core, leak->parent))
+		return;
+	leak->told = true;
+	tell_leak(core, leak, CHANGE_LEAK_OPEN, leak->aged ? "age" : "count");
 }
 
 static bool must_open(const struct core *core, const struct leak *leak)
@@ -121,7 +132,7 @@ static void leak_evaluate(struct core *core, struct leak *leak)
 			return;
 		leak->since_ns = core->now_ns;
 		core->totals.leaks++;
-		tell_leak(core, leak, CHANGE_LEAK_OPEN, leak->aged ? "age" : "count");
+		tell_open(core, leak);
 	} else if (leak->flagged >= low_water(&core->policy) || leak->aged) {
 		stop_settling(core, leak);
 	} else if (!leak->shrunk_ns) {
@@ -332,6 +343,7 @@ void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_
 	if (!leak || leak->since_ns)
 		return;
 	leak->since_ns = since_ns;
+	leak->told = true;
 	core->totals.leaks++;
 	if (!shrunk_ns)
 		return;
@@ -339,7 +351,36 @@ void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_
 	DL_INSERT_INORDER(core->settling, leak, by_shrunk);
 }
 
+/* In order of birth: what is told must not depend on the hash. */
+static void each_leak(struct core *core, void (*fn)(struct core *core, struct leak *leak))
+{
+	struct life **parents = malloc((core->life_count + 1) * sizeof(struct life *)), *life;
+	size_t count = 0;
+
+	if (!parents)
+		return;
+	EACH_LIFE(core, life)
+		if (life->leak)
+			parents[count++] = life;
+	qsort(parents, count, sizeof(struct life *), life_order);
+	for (size_t i = 0; i < count; i++)
+		fn(core, parents[i]->leak);
+	free(parents);
+}
+
+void policy_silenced(struct core *core)
+{
+	if (core->totals.leaks)
+		each_leak(core, tell_open);
+}
+
 /* ---- time ---- */
+
+static void end_silence(struct core *core)
+{
+	silence_end(core, core->silences);
+	policy_silenced(core);
+}
 
 static void expire_reaped(struct core *core)
 {
@@ -359,6 +400,7 @@ struct due {
 		DUE_HELD_FLAG,
 		DUE_HELD_AGE,
 		DUE_CLOSE,
+		DUE_SILENCE,
 		DUE_ALERT
 	} what;
 };
@@ -392,6 +434,8 @@ static struct due next_due(const struct core *core)
 	if (core->settling)
 		consider(&due, ns_after(core->settling->shrunk_ns, policy->leak_settle_ns),
 			 DUE_CLOSE);
+	if (core->silences)
+		consider(&due, core->silences->until_ns, DUE_SILENCE);
 	consider(&due, alerts_due_ns(core), DUE_ALERT);
 	return due;
 }
@@ -424,6 +468,8 @@ void policy_advance(struct core *core, uint64_t now_ns)
 			hold_weigh(core, core->held[WEIGHS_NOTHING], WEIGHS_FLAGGED);
 		else if (due.what == DUE_HELD_AGE)
 			hold_weigh(core, core->held[WEIGHS_FLAGGED], WEIGHS_AGED);
+		else if (due.what == DUE_SILENCE)
+			end_silence(core);
 		else if (due.what == DUE_CLOSE)
 			close_settled(core);
 		else
@@ -499,24 +545,12 @@ static void restage_all(struct core *core)
 	}
 }
 
-static void reconsider_leaks(struct core *core)
+static void reconsider_leak(struct core *core, struct leak *leak)
 {
-	struct life **parents = malloc((core->life_count + 1) * sizeof(struct life *)), *life;
-	size_t count = 0;
-
-	if (!parents)
-		return;
-	EACH_LIFE(core, life)
-		if (life->leak)
-			parents[count++] = life;
-	qsort(parents, count, sizeof(struct life *), life_order);
-	for (size_t i = 0; i < count; i++) {
-		if (is_ignored(core, parents[i]))
-			leak_close(core, parents[i]->leak, "ignored");
-		leak_evaluate(core, parents[i]->leak);
-		leak_drop_if_idle(core, parents[i]->leak);
-	}
-	free(parents);
+	if (is_ignored(core, leak->parent))
+		leak_close(core, leak, "ignored");
+	leak_evaluate(core, leak);
+	leak_drop_if_idle(core, leak);
 }
 
 void policy_apply(struct core *core, const struct lt_policy *record)
@@ -533,5 +567,5 @@ void policy_apply(struct core *core, const struct lt_policy *record)
 	globs_set(&policy->ignore_unit, record->text + record->ignore_comm_len,
 		  record->ignore_unit_len);
 	restage_all(core);
-	reconsider_leaks(core);
+	each_leak(core, reconsider_leak);
 }

@@ -33,10 +33,12 @@ struct filter {
 	uint64_t columns; /* 1 << enum column: of a row, only what these are made of; 0: all */
 	uint64_t limit;	  /* rows; 0: all of them */
 	uint64_t offset;
-	struct lt_id select; /* is to be among the rows; pid 0: none */
-	uint64_t younger_ns; /* 0: of any age */
-	uint64_t lately_ns;  /* also what ended at most so long ago */
-	uint64_t min;	     /* leaks: zombies */
+	struct lt_id select;	     /* is to be among the rows; pid 0: none */
+	uint64_t younger_ns;	     /* 0: of any age */
+	uint64_t lately_ns;	     /* also what ended at most so long ago */
+	char what[FILTER_TEXT_SIZE]; /* silences: whom, for how long */
+	uint64_t for_ns;
+	uint64_t min; /* leaks: zombies */
 	bool has_pid, has_uid, kernel, all, reverse, tree;
 	char text[FILTER_TEXT_SIZE];
 	char comm[FILTER_TEXT_SIZE];
@@ -53,7 +55,8 @@ enum view_kind {
 	VIEW_TREE = 16,
 	VIEW_BIRTHS = 32,
 	VIEW_LEAKS = 64,
-	VIEW_WHY = 128
+	VIEW_WHY = 128,
+	VIEW_SILENCES = 256
 };
 
 /* One filter: its name is the query parameter and the long option. */
@@ -101,6 +104,7 @@ json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter
  */
 json_t *view_why(const struct core *core, uint64_t now_ns, uint64_t pid,
 		 const struct viewer *viewer);
+json_t *view_silences(const struct core *core, uint64_t now_ns);
 json_t *view_status(const struct core *core, uint64_t now_ns);
 /* One line of `tail`. */
 json_t *view_change(const struct core *core, const struct change *change,

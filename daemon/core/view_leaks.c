@@ -85,6 +85,7 @@ static json_t *leak_row(const struct rows *rows, const struct row *row)
 	const struct life *parent = row->life;
 	const struct leak *leak = parent->leak;
 	const struct cgroup_info *cgroup = parent->cgroup;
+	const struct silence *silence = silence_of(rows->core, parent);
 	struct leak_age age = leak_age(leak);
 	double rate_per_s = leak_rate_per_s(leak, &age, rows->now_ns);
 	json_t *object = json_object();
@@ -102,6 +103,7 @@ static json_t *leak_row(const struct rows *rows, const struct row *row)
 	set_limit(object, leak, rate_per_s);
 	set(object, "since_ns", when(leak->since_ns));
 	set(object, "stacks", NULL);
+	set(object, "silenced_until_ns", silence ? integer(silence->until_ns) : NULL);
 	return object;
 }
 
@@ -122,4 +124,26 @@ json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter
 		if (wants_leak(&rows, life))
 			rows_add(&rows, life);
 	return view_rows(&rows, COLUMN_HOLDS, "leaks", leak_row);
+}
+
+json_t *view_silences(const struct core *core, uint64_t now_ns)
+{
+	static const char *const kinds[] = {
+		[LT_SILENCE_UNIT] = "unit", [LT_SILENCE_COMM] = "comm", [LT_SILENCE_PID] = "pid"
+	};
+	json_t *document = json_object(), *array = json_array(), *object;
+	const struct silence *silence;
+
+	DL_FOREACH(core->silences, silence) {
+		object = json_object();
+		set(object, "what", text(silence->text));
+		set(object, "kind",
+		    silence->kind <= LT_SILENCE_PID ? json_string(kinds[silence->kind]) : NULL);
+		set(object, "id", id_text(silence->id));
+		set(object, "until_ns", integer(silence->until_ns));
+		json_array_append_new(array, object);
+	}
+	set(document, "time_ns", integer(now_ns));
+	set(document, "silences", array);
+	return document;
 }

@@ -126,6 +126,7 @@ static void stream__read(struct stream *stream)
 	ssize_t n;
 
 	stream->buf = xrealloc(stream->buf, stream->len + 65536 + 1);
+	stream->buf[stream->len] = '\0'; /* also of one that says nothing */
 	n = read(stream->fd, stream->buf + stream->len, 65536);
 	now = boottime_ns();
 	if (n <= 0) {

@@ -336,6 +336,193 @@ LT_TEST(leaking, not_an_adopter_that_reaps)
 	lt__stop(lt);
 }
 
+/* ---- silences ---- */
+
+static struct lt *start_with(const char *file)
+{
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "5", "--leak-age", "1h",
+				  "--leak-settle", "100ms", "--silences", file, NULL);
+
+	lt__tail(lt);
+	return lt;
+}
+
+static char *new_path(void)
+{
+	static char path[64];
+
+	strcpy(path, "/tmp/lt-silences-XXXXXX");
+	lt_require(mkdtemp(path), "mkdtemp");
+	strcat(path, "/silences.json");
+	return path;
+}
+
+static void remove_path(char *path)
+{
+	unlink(path);
+	*strrchr(path, '/') = '\0';
+	lt_require(!rmdir(path), "something is left in %s", path);
+}
+
+static void silence(struct lt *lt, int code, const char *a, const char *b)
+{
+	struct output output;
+
+	lt__run(lt, &output, "silence", a, b, NULL);
+	lt_require(output.code == code && (code ? is_one_line(output.err) : !*output.err),
+		   "silence %s %s: exit %d: %s", a, b ? b : "", output.code, output.err);
+	output__free(&output);
+}
+
+static json_t *row_of(struct lt *lt, struct cast *cast)
+{
+	json_t *row = leak_row(lt, cast__pid(cast), NULL, NULL);
+
+	lt_require(row, "no row");
+	return row;
+}
+
+/* A leak of another parent, that opens after all that could have opened before. */
+static void open_control(struct lt *lt)
+{
+	struct cast *control = cast__start("leak", "8", "0", "control", NULL);
+
+	lt__await_event(lt, lt__id(lt, cast__pid(control)), "leak-open", 0);
+	cast__free(control);
+}
+
+/* Listed and marked, but nobody is told; after a restart, too; and told when that ends. */
+LT_TEST(leaking, silenced)
+{
+	char *file = new_path();
+	struct lt *lt = start_with(file);
+	struct cast *cast;
+	json_t *row;
+
+	silence(lt, 0, "known*", "1h");
+	cast = cast__start("leak", "7", "0", "known-leaker", NULL);
+	cast__int(cast, "leaking", 0);
+	open_control(lt);
+	lt_require(!lt__count(lt, lt__id(lt, cast__pid(cast)), "leak-open"), "told");
+	row = row_of(lt, cast);
+	lt_require(int_at(row, "silenced_until_ns") > boottime_ns(), "not marked");
+	json_decref(row);
+	kill(lt__daemon_pid(lt), SIGHUP);
+	open_control(lt);
+	lt_require(!lt__count(lt, lt__id(lt, cast__pid(cast)), "leak-open"), "told after a reload");
+	silence(lt, 0, "--remove", "known*");
+	lt__await_event(lt, lt__id(lt, cast__pid(cast)), "leak-open", 0);
+	row = row_of(lt, cast);
+	expect(row, "silenced_until_ns=null");
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+	remove_path(file);
+}
+
+LT_TEST(leaking, silenced_across_a_restart)
+{
+	char *file = new_path();
+	struct lt *lt = start_with(file);
+	struct cast *cast = leak(lt, "7");
+	char pid[16];
+	json_t *row, *list;
+
+	snprintf(pid, sizeof(pid), "%d", cast__pid(cast));
+	silence(lt, 0, pid, "1h");
+	silence(lt, 0, "x\\x2dy.service", "2h");
+	lt__end_tail(lt);
+	cast__tell(cast, "reap");
+	cast__free(cast);
+	lt__stop(lt);
+	lt = start_with(file);
+	list = lt__json(lt, NULL, "silence", "--list", NULL);
+	lt_require(json_array_size(json_at(list, "silences")) == 2, "not kept");
+	row = json_array_get(json_at(list, "silences"), 1);
+	lt_require(!strcmp(str_at(row, "what"), "x\\x2dy.service"), "%s", str_at(row, "what"));
+	expect(row, "kind=unit");
+	lt_require(llabs(int_at(row, "until_ns") - boottime_ns() - 7200 * NSEC_PER_SEC) <
+			   LT_DEADLINE_NS * 3,
+		   "another end");
+	json_decref(list);
+	lt__stop(lt);
+	remove_path(file);
+}
+
+LT_TEST(leaking, silences_that_cannot_be)
+{
+	char *file = new_path();
+	struct lt *lt = start_with(file);
+
+	silence(lt, 2, "nginx", "soon");
+	silence(lt, 2, "nginx", "0");
+	silence(lt, 2, "nginx", "-1h");
+	silence(lt, 2, "nginx", NULL);
+	silence(lt, 2, "0", "1h");
+	silence(lt, 2, "a-name-that-no-process-has", "1h");
+	silence(lt, 2, "--remove", NULL);
+	silence(lt, 2, "--list", "nginx");
+	silence(lt, 1, "4194304", "1h");
+	silence(lt, 1, "--remove", "nginx");
+	lt_require(access(file, F_OK), "a file of nothing");
+	lt__stop(lt);
+	*strrchr(file, '/') = '\0';
+	lt_require(!rmdir(file), "something is left");
+}
+
+/* Others than root and the group may look, and change nothing. */
+LT_TEST(leaking, silences_of_others)
+{
+	char *file = new_path();
+	struct lt *lt = start_with(file);
+	const char *set[] = {
+		LIFETRACE, "silence", "nginx", "1h", "--socket", lt__socket(lt), NULL
+	};
+	const char *list[] = { LIFETRACE, "silence", "--list", "--socket", lt__socket(lt), NULL };
+	char directory[512];
+	struct result result;
+
+	snprintf(directory, sizeof(directory), "%s", lt__socket(lt));
+	*strrchr(directory, '/') = '\0';
+	lt_require(!chmod(directory, 0755), "chmod");
+	run(&result, &(struct plan){ .argv = set, .uid = OWN_UID });
+	lt_require(result.code == 1 && strstr(result.err, "403"), "exit %d: %s", result.code,
+		   result.err);
+	result__free(&result);
+	run(&result, &(struct plan){ .argv = list, .uid = OWN_UID });
+	lt_require(!result.code && !strcmp(result.out, "no silences\n"), "%s%s", result.out,
+		   result.err);
+	result__free(&result);
+	lt__stop(lt);
+	*strrchr(file, '/') = '\0';
+	lt_require(!rmdir(file), "something is left");
+}
+
+/* A file of somebody else's making: what can be read of it holds. */
+LT_TEST(leaking, silences_from_a_bad_file)
+{
+	char *file = new_path();
+	FILE *f = fopen(file, "we");
+	struct lt *lt;
+	json_t *list;
+
+	fprintf(f, "{\"silences\": [3, {\"what\": 7}, {\"what\": \"good\", \"until_ns\": "
+		   "9000000000000000000}, {\"what\": \"over\", \"until_ns\": 1}]}");
+	fclose(f);
+	lt = start_with(file);
+	list = lt__json(lt, NULL, "silence", "--list", NULL);
+	lt_require(json_array_size(json_at(list, "silences")) == 1, "not one");
+	json_decref(list);
+	lt__stop(lt);
+	f = fopen(file, "we");
+	fprintf(f, "nonsense");
+	fclose(f);
+	lt = start_with(file);
+	silence(lt, 0, "good", "1h"); /* and it is whole again */
+	lt__stop(lt);
+	remove_path(file);
+}
+
 /* ---- replay ---- */
 
 static json_t *recorded_leaks(struct lt *lt, const char *file)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is told of a leak: how fast it grows, how many pids are left, and who asks for what. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -349,5 +350,175 @@ Test(leak_rows, as_filtered)
 	cr_assert_eq(filter_set(&filter, VIEW_LEAKS, "min", "few"), -EINVAL);
 	cr_assert_eq(filter_set(&filter, VIEW_LEAKS, "older", "10"), -EINVAL);
 	cr_assert_eq(filter_set(&filter, VIEW_ZOMBIES, "min", "1"), -ENOENT);
+	bench_free(bench);
+}
+
+/* ---- silences ---- */
+
+static void feed_silence(struct bench *bench, uint64_t ms, const char *what, uint64_t until_ms)
+{
+	union {
+		struct lt_silence e;
+		char bytes[1024];
+	} u = { .e = { .hdr = { .kind = LT_SILENCE, .time_ns = MS(ms) },
+		       .until_ns = MS(until_ms) } };
+	enum lt_silence_kind kind;
+	uint64_t pid = 0;
+
+	cr_assert_eq(silence_parse(what, &kind, &pid), 0, "%s", what);
+	u.e.kind = kind;
+	u.e.id = id_of(pid);
+	u.e.text_len = (uint32_t)strlen(what);
+	memcpy(u.bytes + sizeof(u.e), what, u.e.text_len);
+	u.e.hdr.size = (uint32_t)(sizeof(u.e) + u.e.text_len + 7U) & ~7U;
+	feed(bench, &u.e);
+}
+
+/* A parent of five zombies that become a leak at 101000, watched. */
+static struct bench *about_to_leak(void)
+{
+	struct bench *bench = with_parent();
+
+	bench->watched = PARENT;
+	for (uint64_t i = 0; i < 5; i++)
+		zombie_of(bench, 100000, 100 + i, PARENT);
+	feed_place(bench, PARENT, "/x.slice/a\\x2db.service");
+	*bench->told = '\0';
+	return bench;
+}
+
+static void check_silenced(const char *what, bool covers)
+{
+	struct bench *bench = with_parent();
+	json_t *row;
+
+	bench->watched = PARENT;
+	feed_place(bench, PARENT, "/x.slice/a\\x2db.service");
+	feed_silence(bench, 120001, what, 500000);
+	for (uint64_t i = 0; i < 5; i++)
+		zombie_of(bench, 130000, 200 + i, PARENT);
+	*bench->told = '\0';
+	feed_tick(bench, 140000);
+	expect_told(bench, covers ? "" : "leak-open");
+	row = leak_of(bench, PARENT);
+	cr_assert_eq(number_at(row, "silenced_until_ns"), covers ? MS(500000) : 0, "%s", what);
+	json_decref(row);
+	bench_free(bench);
+}
+
+Test(silences, cover_what_they_name)
+{
+	check_silenced("a\\x2db.service", true);
+	check_silenced("a*.service", true);
+	check_silenced("b.service", false);
+	check_silenced("leaky", true);
+	check_silenced("lea*", true);
+	check_silenced("leak", false);
+	check_silenced("50", true);
+	check_silenced("51", false);
+}
+
+Test(silences, are_of_names_that_can_be)
+{
+	enum lt_silence_kind kind;
+	char longest[SILENCE_TEXT_SIZE + 1];
+	uint64_t pid;
+
+	memset(longest, '*', SILENCE_TEXT_SIZE);
+	longest[SILENCE_TEXT_SIZE] = '\0';
+	cr_assert_eq(silence_parse("", &kind, &pid), -EINVAL);
+	cr_assert_eq(silence_parse("0", &kind, &pid), -EINVAL);
+	cr_assert_eq(silence_parse("4294967297", &kind, &pid), -EINVAL);
+	cr_assert_eq(silence_parse("sixteen-letters!", &kind, &pid), -EINVAL);
+	cr_assert_eq(silence_parse(longest, &kind, &pid), -EINVAL);
+	cr_assert_eq(silence_parse("fifteen-letters", &kind, &pid), 0);
+	cr_assert_eq(kind, LT_SILENCE_COMM);
+	cr_assert_eq(silence_parse("a-rather-long-one.scope", &kind, &pid), 0);
+	cr_assert_eq(kind, LT_SILENCE_UNIT);
+}
+
+/* When a silence ends, what leaks still is told; once. */
+Test(silences, end_by_themselves)
+{
+	struct bench *bench = about_to_leak();
+
+	feed_silence(bench, 120001, "50", 150000); /* it was told before */
+	expect_told(bench, "");
+	feed_fork(bench, 60, 60, INIT);
+	bench->watched = 60;
+	feed_silence(bench, 120002, "60", 150000);
+	for (uint64_t i = 0; i < 5; i++)
+		zombie_of(bench, 130000, 300 + i, 60);
+	*bench->told = '\0';
+	feed_tick(bench, 149999);
+	expect_told(bench, "");
+	cr_assert_eq(core_totals(bench->core).leaks, 2);
+	cr_assert_eq(core_next_due_ns(bench->core), MS(150000));
+	feed_tick(bench, 150000);
+	expect_told(bench, "leak-open");
+	feed_tick(bench, 160000);
+	expect_told(bench, "leak-open");
+	bench_free(bench);
+}
+
+/* What was not told to be open is not told to be closed. */
+Test(silences, of_a_leak_that_comes_and_goes)
+{
+	struct bench *bench = with_parent();
+
+	bench->watched = PARENT;
+	feed_silence(bench, 99000, "50", 9000000);
+	for (uint64_t i = 0; i < 5; i++)
+		zombie_of(bench, 100000, 100 + i, PARENT);
+	feed_tick(bench, 110000);
+	cr_assert_eq(core_totals(bench->core).leaks, 1);
+	for (uint64_t i = 0; i < 5; i++)
+		feed_free(bench, 111000, 100 + i);
+	*bench->told = '\0';
+	feed_tick(bench, 200000);
+	cr_assert_eq(core_totals(bench->core).leaks, 0);
+	expect_told(bench, "");
+	bench_free(bench);
+}
+
+Test(silences, are_lifted)
+{
+	struct bench *bench = with_parent();
+
+	bench->watched = PARENT;
+	feed_silence(bench, 99000, "50", 9000000);
+	for (uint64_t i = 0; i < 5; i++)
+		zombie_of(bench, 100000, 100 + i, PARENT);
+	feed_tick(bench, 110000);
+	*bench->told = '\0';
+	feed_silence(bench, 120000, "50", 0);
+	expect_told(bench, "leak-open");
+	cr_assert(!core_has_silence(bench->core, "50"));
+	bench_free(bench);
+}
+
+static void count_record(void *user, const struct lt_hdr *record)
+{
+	cr_assert_eq(record->kind, LT_SILENCE);
+	++*(size_t *)user;
+}
+
+/* Any number of them takes bounded room, and all of it comes back. */
+Test(silences, are_bounded)
+{
+	struct bench *bench = with_parent();
+	size_t bytes = core_totals(bench->core).memory_bytes, count = 0;
+	char what[32];
+
+	for (int i = 1; i <= 1000; i++) {
+		snprintf(what, sizeof(what), "%d", i);
+		feed_silence(bench, 1000, what, 2000 + (uint64_t)i * 7 % 100);
+		feed_silence(bench, 1000, what, 2000 + (uint64_t)i * 7 % 100);
+	}
+	core_each_silence(bench->core, count_record, &count);
+	cr_assert_eq(count, SILENCES_MAX);
+	cr_assert(!core_may_silence(bench->core));
+	feed_tick(bench, 3000);
+	cr_assert_eq(core_totals(bench->core).memory_bytes, bytes);
 	bench_free(bench);
 }
