@@ -249,11 +249,8 @@ static bool waits_for_others(const struct facts *f)
 	return is_judged(f) && !f->calls.any && asks_for_others(f);
 }
 
-/*
- * Each signal led to one wait, and what is left are no more than the signals
- * that were swallowed. While there were few it may still be at work.
- */
-static bool is_coalesced(const struct facts *f)
+/* Each signal led to one wait, and what is left are no more than the signals that were swallowed. */
+static bool has_one_wait_per_signal(const struct facts *f)
 {
 	const struct lt_reaping *reaping = f->reaping;
 	const struct death *death = f->zombie->death;
@@ -263,7 +260,14 @@ static bool is_coalesced(const struct facts *f)
 
 	return is_judged(f) && wants_signals && reaping->coalesced &&
 	       f->parent->zombies <= reaping->coalesced && calls &&
-	       calls <= reaping->notified - reaping->coalesced && (calls >= HABIT || is_overdue(f));
+	       calls <= reaping->notified - reaping->coalesced;
+}
+
+/* While there were few it may still be at work. */
+static bool is_coalesced(const struct facts *f)
+{
+	return has_one_wait_per_signal(f) &&
+	       (elapsed(f->waits.any, f->reaping->any_before) >= HABIT || is_overdue(f));
 }
 
 /* Who came before us may be in a call that was never counted. */
@@ -279,8 +283,8 @@ static bool stopped_waiting(const struct facts *f)
 
 static bool falls_behind(const struct facts *f)
 {
-	return is_judged(f) && f->calls.calls && f->reaping->last_reaped_ns > f->since_ns &&
-	       !is_overdue(f);
+	return is_judged(f) && f->calls.calls > 1 && f->reaping->last_reaped_ns > f->since_ns &&
+	       !is_overdue(f) && !has_one_wait_per_signal(f);
 }
 
 static bool always(const struct facts *f)
@@ -369,7 +373,8 @@ static void say_calls(char text[WHY_TEXT_SIZE], const struct facts *f)
 		}
 		return;
 	}
-	say(text, "; %" PRIu64 " wait calls since it died", (uint64_t)calls->calls);
+	say(text, "; %" PRIu64 " wait call%s since it died", (uint64_t)calls->calls,
+	    calls->calls == 1 ? "" : "s");
 	say_count(text, &lead, calls->any, "for any child");
 	say_count(text, &lead, calls->pid, "for a pid");
 	say_count(text, &lead, calls->group, "for a group");
@@ -568,12 +573,14 @@ static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
 	} else if (!has_waited(f)) {
 		say(text, "the parent's threads have not been looked at: one may be in a wait call "
 			  "that began before the watch");
-	} else if (!is_overdue(f)) {
+	} else if (asks_for_any(f)) {
+		say(text,
+		    "the parent asked for any child, and none took it: a call does not when it is "
+		    "for another thread's (__WNOTHREAD), or not for the dead (no WEXITED)");
+	} else {
 		say(text,
 		    "too early to tell: the parent has waited before and is silent for only ");
 		say_age(text, f->quiet_ns);
-	} else {
-		say(text, "nothing tells why the parent's calls did not take it");
 	}
 }
 
@@ -660,8 +667,8 @@ static void clear_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])
 		say(text, "kill -CONT %" PRIu64 " lets it go on", (uint64_t)f->parent->id.pid);
 	else
 		say(text,
-		    "nothing but the end of what it waits for in the kernel; not even SIGKILL "
-		    "ends it before");
+		    "only the end of what it waits for in the kernel frees it, or SIGKILL where "
+		    "that wait can be killed");
 }
 
 static void clear_coalesced(const struct facts *f, char text[WHY_TEXT_SIZE])

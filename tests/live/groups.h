@@ -13,9 +13,9 @@
 
 /* ---- hierarchies ---- */
 
-enum hierarchy { UNIFIED, PIDS };
+enum hierarchy { UNIFIED, PIDS, FREEZER };
 
-static const char *const hierarchy_names[] = { "cgroup2", "pids" };
+static const char *const hierarchy_names[] = { "cgroup2", "pids", "freezer" };
 
 /* Where it is mounted; skips the test where it is not, or not writable. */
 static inline const char *root_of(enum hierarchy hierarchy)
@@ -28,8 +28,9 @@ static inline const char *root_of(enum hierarchy hierarchy)
 	while (f && !*root && fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%*s %255s %31s %511s", path, type, options) != 3)
 			continue;
-		if (hierarchy == UNIFIED ? !strcmp(type, "cgroup2") :
-					   !strcmp(type, "cgroup") && strstr(options, "pids"))
+		if (hierarchy == UNIFIED ?
+			    !strcmp(type, "cgroup2") :
+			    !strcmp(type, "cgroup") && strstr(options, hierarchy_names[hierarchy]))
 			strcpy(root, path);
 	}
 	if (f)
@@ -84,6 +85,29 @@ static inline void remove_tree(const char *path)
 	rmdir(path);
 }
 
+/* Writes WORD to a file of the group; false when it has no such file. */
+static inline bool write_to_group(const char *group, const char *file, const char *word)
+{
+	char path[8192];
+	bool written;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", group, file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	written = write(fd, word, strlen(word)) == (ssize_t)strlen(word);
+	close(fd);
+	return written;
+}
+
+/* The frozen do not even die. */
+static inline void thaw(const char *group)
+{
+	if (!write_to_group(group, "cgroup.freeze", "0"))
+		write_to_group(group, "freezer.state", "THAWED");
+}
+
 /* Only groups of our names; "docker" itself only when nothing else is in it. */
 static inline bool remove_groups(const char *root)
 {
@@ -93,6 +117,7 @@ static inline bool remove_groups(const char *root)
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
 		snprintf(path, sizeof(path), "%s%s", root, ours[i]);
+		thaw(path);
 		remove_tree(path);
 		all &= access(path, F_OK) < 0;
 	}

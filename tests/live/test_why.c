@@ -1,0 +1,494 @@
+/*
+ * why: each cause by a program that is made for it, and no other cause is ever
+ * told of it: one by one, all at once on one host, and under load.
+ */
+#include "groups.h"
+
+#define ZOMBIE_AGE "1s"
+
+static struct lt *start(void)
+{
+	return lt__start("--zombie-age", ZOMBIE_AGE, NULL);
+}
+
+/* A way of the cast, and what is to be said of the zombies that it keeps. */
+static const struct way {
+	const char *name;
+	const char *cause;
+	const char *evidence; /* is among the words */
+	const char *clear_now;
+	bool needs_children; /* those that it said; otherwise any of the parent's */
+} ways[] = {
+	{ "no-signal", "no-sigchld", "its exit signal is none", "frees 1", true },
+	{ "other-signal", "no-sigchld", "its exit signal is SIGUSR1", "frees 1", true },
+	{ "init", "init-does-not-reap", "(sleep) is pid 1 of its pid namespace",
+	  "its pid namespace ends", true },
+	{ "init-of-its-own", "init-does-not-reap", "is pid 1 of its pid namespace",
+	  "its pid namespace ends", true },
+	{ "subreaper", "subreaper-does-not-reap", "is a subreaper, has adopted it", "frees 1",
+	  true },
+	{ "vfork", "blocked", "is in D (uninterruptible) with all its threads", "SIGKILL", true },
+	{ "blocked-in-wait", "waits-for-others", "wait4(pid ", "frees 1", true },
+	{ "polls-others", "waits-for-others", "for a pid", "frees 1", true },
+	{ "waits-for-group", "waits-for-others", "for a group", "frees 1", true },
+	{ "waits-for-pidfd", "waits-for-others", "for a pidfd", "frees 1", true },
+	{ "one-per-signal", "coalesced-sigchld",
+	  "of 10 children that died 9 did so while a SIGCHLD was pending", "frees 9", true },
+	{ "one-per-signalfd", "coalesced-sigchld", "one wait for each SIGCHLD", "frees 9", true },
+	{ "loops-per-signal", "stopped-waiting", "has reaped 30 before", "frees 2", true },
+	{ "never", "never-waits", "has made no wait call since its birth", "frees 1", true },
+	{ "only-looks", "never-waits", "has made no reaping wait call", "frees 1", true },
+	{ "hangs", "stopped-waiting", "has reaped 5 before", "frees 1", true },
+	{ "slow", "falls-behind", "goes on reaping; a second: ", "frees ", false },
+	{ "slow-peeks", "falls-behind", "goes on reaping; a second: ", "frees ", false },
+	{ "slow-handler", "falls-behind", "goes on reaping; a second: ", "frees ", false },
+	{ "other-thread", "unknown", "none took it", "frees 1", true },
+};
+
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
+
+static const struct way *way_of(const char *name)
+{
+	const struct way *way = ways;
+
+	while (strcmp(way->name, name))
+		way++;
+	return way;
+}
+
+static pid_t parent_of(struct cast *cast, const struct way *way)
+{
+	return (pid_t)cast__int(cast, strncmp(way->name, "init", 4) ? "parent" : "init", 0);
+}
+
+/* Of all that a program keeps: how many are told rightly; a wrong word ends the test. */
+static int rightly_told(const json_t *zombies, struct cast *cast, const struct way *way,
+			json_t **witness)
+{
+	int64_t parent = parent_of(cast, way);
+	const json_t *row;
+	int right = 0;
+	size_t i;
+
+	json_array_foreach(zombies, i, row) {
+		const char *cause = str_at(row, "cause");
+		bool is_right = !strcmp(cause, way->cause);
+
+		if (int_at(row, "ppid") != parent)
+			continue;
+		lt_require(is_right || !strcmp(cause, "unknown"), "%s is told as %s: %s", way->name,
+			   cause, str_at(row, "evidence"));
+		if (is_right && !strcmp(cause, "unknown"))
+			is_right = strstr(str_at(row, "evidence"), way->evidence);
+		if (is_right)
+			*witness = (json_t *)row;
+		right += is_right;
+	}
+	return right;
+}
+
+static int children_of(struct cast *cast, const struct way *way)
+{
+	return way->needs_children ? cast__count(cast, "child") : 1;
+}
+
+/* Remedy and what clears it now come with it. */
+static void check_words(const struct way *way, const json_t *row)
+{
+	lt_require(strstr(str_at(row, "evidence"), way->evidence), "%s: evidence \"%s\"", way->name,
+		   str_at(row, "evidence"));
+	lt_require(strstr(str_at(row, "clear_now"), way->clear_now), "%s: clear_now \"%s\"",
+		   way->name, str_at(row, "clear_now"));
+	lt_require(!strcmp(way->cause, "unknown") == json_is_null(json_at(row, "remedy")),
+		   "%s: remedy", way->name);
+}
+
+static bool all_told(struct lt *lt, struct cast *cast, const struct way *way)
+{
+	json_t *document = lt__json(lt, NULL, "zombies", NULL), *witness = NULL;
+	bool all = rightly_told(json_at(document, "zombies"), cast, way, &witness) >=
+		   children_of(cast, way);
+
+	if (all)
+		check_words(way, witness);
+	json_decref(document);
+	return all;
+}
+
+static struct cast *keep(const struct way *way)
+{
+	struct cast *cast = cast__start("causes", way->name, NULL);
+
+	cast__hold(cast, "keeping");
+	cast__str(cast, "ready", 0);
+	return cast;
+}
+
+static void tell(const char *name)
+{
+	const struct way *way = way_of(name);
+	struct lt *lt = start();
+	struct cast *cast = keep(way);
+
+	lt_await(all_told(lt, cast, way), "%s is not told as %s", name, way->cause);
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+#define CAUSE(test, way)   \
+	LT_TEST(why, test) \
+	{                  \
+		tell(way); \
+	}
+
+CAUSE(exit_signal_none, "no-signal")
+CAUSE(exit_signal_other, "other-signal")
+CAUSE(init_is_sleep, "init")
+CAUSE(init_reaps_only_its_own, "init-of-its-own")
+CAUSE(subreaper_reaps_only_its_own, "subreaper")
+CAUSE(parent_in_vfork, "vfork")
+CAUSE(parent_in_wait_for_another, "blocked-in-wait")
+CAUSE(polls_for_another, "polls-others")
+CAUSE(polls_for_a_group, "waits-for-group")
+CAUSE(polls_by_pidfd, "waits-for-pidfd")
+CAUSE(one_wait_per_signal, "one-per-signal")
+CAUSE(one_wait_per_signalfd, "one-per-signalfd")
+CAUSE(a_loop_per_signal_is_not_to_blame, "loops-per-signal")
+CAUSE(never_waits, "never")
+CAUSE(looking_is_not_waiting, "only-looks")
+CAUSE(hangs_after_reaping, "hangs")
+CAUSE(slow_but_honest, "slow")
+CAUSE(slow_by_looking_first, "slow-peeks")
+CAUSE(slow_in_its_handler, "slow-handler")
+CAUSE(of_another_thread, "other-thread")
+
+/* ---- those that need somebody else ---- */
+
+static bool has_cause(struct lt *lt, pid_t pid, const char *cause)
+{
+	json_t *row = lt__row(lt, "zombies", pid);
+	bool has = row && !strcmp(str_at(row, "cause"), cause);
+
+	json_decref(row);
+	return has;
+}
+
+LT_TEST(why, traced)
+{
+	struct lt *lt = start();
+	struct cast *cast = cast__start("traced", "wait", NULL);
+	json_t *row;
+
+	cast__hold(cast, "held");
+	row = lt__await_row(lt, "zombies", (pid_t)cast__int(cast, "child", 0), "cause=traced");
+	lt_require(strstr(str_at(row, "evidence"), cast__str(cast, "tracer", 0)), "%s",
+		   str_at(row, "evidence"));
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(why, stopped)
+{
+	struct lt *lt = start();
+	struct cast *cast = keep(way_of("polls-others"));
+	pid_t child = (pid_t)cast__int(cast, "child", 0), parent = cast__int(cast, "parent", 0);
+
+	lt_await(has_cause(lt, child, "waits-for-others"), "before");
+	kill(parent, SIGSTOP);
+	lt_await(has_cause(lt, child, "blocked"), "stopped, and not told as blocked");
+	kill(parent, SIGCONT);
+	lt_await(has_cause(lt, child, "waits-for-others"), "it goes on, and is told as blocked");
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+static void tell_frozen(enum hierarchy hierarchy, const char *file, const char *frozen)
+{
+	const char *root = root_of(hierarchy), *group;
+	struct janitor janitor = janitor_start(root);
+	struct lt *lt = start();
+	struct cast *cast = keep(way_of("hangs"));
+	pid_t child = (pid_t)cast__int(cast, "child", 0);
+	char pid[16];
+	json_t *row;
+
+	group = make_group(root, "/lt-test.slice");
+	snprintf(pid, sizeof(pid), "%s", cast__str(cast, "parent", 0));
+	lt_require(write_to_group(group, "cgroup.procs", pid), "cgroup.procs");
+	lt_require(write_to_group(group, file, frozen), "%s", file);
+	lt_await(has_cause(lt, child, "blocked"), "frozen, and not told as blocked");
+	row = lt__row(lt, "zombies", child);
+	lt_require(strstr(str_at(row, "evidence"), "frozen") &&
+			   strstr(str_at(row, "clear_now"), "thawing"),
+		   "words");
+	json_decref(row);
+	thaw(group);
+	lt_await(has_cause(lt, child, "stopped-waiting"), "it goes on, and is told as blocked");
+	cast__end(cast);
+	cast__free(cast);
+	janitor_end(&janitor);
+	lt__stop(lt);
+}
+
+LT_TEST(why, frozen)
+{
+	tell_frozen(UNIFIED, "cgroup.freeze", "1");
+}
+
+LT_TEST(why, frozen_by_the_freezer_controller)
+{
+	tell_frozen(FREEZER, "freezer.state", "FROZEN");
+}
+
+/* ---- all of them ---- */
+
+static bool all_ways_told(struct lt *lt, struct cast *casts[WAYS])
+{
+	json_t *document = lt__json(lt, NULL, "zombies", NULL), *witness;
+	bool all = true;
+
+	for (size_t i = 0; i < WAYS; i++)
+		all &= rightly_told(json_at(document, "zombies"), casts[i], &ways[i], &witness) >=
+		       children_of(casts[i], &ways[i]);
+	json_decref(document);
+	return all;
+}
+
+/* Forks, and reaps what it forked, for as long as this test lives. */
+static pid_t start_load(void)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		pid_t child = fork();
+
+		if (!child)
+			_exit(0);
+		waitpid(child, NULL, 0);
+	}
+}
+
+static void tell_all(int loads)
+{
+	struct cast *casts[WAYS];
+	struct lt *lt = start();
+	pid_t load[2];
+
+	for (int i = 0; i < loads; i++)
+		load[i] = start_load();
+	for (size_t i = 0; i < WAYS; i++)
+		casts[i] = keep(&ways[i]);
+	lt_await_for(2 * LT_DEADLINE_NS, all_ways_told(lt, casts), "not all are told");
+	for (size_t i = 0; i < WAYS; i++) {
+		cast__end(casts[i]);
+		cast__free(casts[i]);
+	}
+	for (int i = 0; i < loads; i++) {
+		kill(load[i], SIGKILL);
+		waitpid(load[i], NULL, 0);
+	}
+	lt__stop(lt);
+}
+
+LT_TEST(why, all_at_once)
+{
+	tell_all(0);
+}
+
+LT_TEST(why, all_at_once_under_load)
+{
+	tell_all(2);
+}
+
+/* ---- the command ---- */
+
+static json_t *ask(struct lt *lt, const char *pid)
+{
+	return lt__json(lt, NULL, "why", pid, NULL);
+}
+
+/* It has not been flagged, so nobody has watched its parent's calls: the command does. */
+LT_TEST(why, watches_before_it_judges)
+{
+	struct lt *lt = lt__start("--zombie-age", "1h", NULL);
+	struct cast *cast = keep(way_of("polls-others"));
+	json_t *why = ask(lt, cast__str(cast, "child", 0)), *row;
+
+	expect(why, "cause=waits-for-others enough=true");
+	lt_require(int_at(why, "watched_ms") >= 3000, "judged on %ld ms",
+		   (long)int_at(why, "watched_ms"));
+	row = json_array_get(json_at(why, "zombies"), 0);
+	expect(row, "cause=waits-for-others flagged=false ppid=%d",
+	       parent_of(cast, way_of("never")));
+	lt_require(int_at(why, "calls_since_death.pid") > 0 &&
+			   int_at(why, "calls_since_death.any") == 0,
+		   "calls");
+	lt_require(int_at(why, "calls_since_death.results.nothing") > 0,
+		   "answers were not watched");
+	json_decref(why);
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* The daemon comes when all has happened: nothing is claimed of what it did not see. */
+LT_TEST(why, begun_before_the_daemon)
+{
+	static const struct {
+		const char *way, *cause;
+	} late[] = { { "never", "never-waits" },
+		     { "blocked-in-wait", "waits-for-others" },
+		     { "hangs", "stopped-waiting" },
+		     { "init", "init-does-not-reap" },
+		     { "slow", "falls-behind" } };
+	struct cast *casts[5];
+	struct lt *lt;
+	json_t *why;
+
+	if (geteuid())
+		cr_skip_test("needs root");
+	for (size_t i = 0; i < ARRAY_SIZE(casts); i++)
+		casts[i] = keep(way_of(late[i].way));
+	lt = start();
+	for (size_t i = 0; i < 4; i++) {
+		why = ask(lt, cast__str(casts[i], "child", 0));
+		expect(why, "cause=%s", late[i].cause);
+		json_decref(why);
+	}
+	lt_await(all_told(lt, casts[4], way_of("slow")), "a slow one is not told");
+	for (size_t i = 0; i < ARRAY_SIZE(casts); i++)
+		cast__free(casts[i]);
+	lt__stop(lt);
+}
+
+static bool has_reaped(struct lt *lt, const char *pid, int64_t count)
+{
+	json_t *why = ask(lt, pid), *reaped = json_at(why, "reaping.reaped");
+	bool has = json_is_integer(reaped) && json_integer_value(reaped) == count;
+
+	json_decref(why);
+	return has;
+}
+
+/* How long its children waited, by the clock of their parent. */
+LT_TEST(why, of_a_parent_how_it_reaps)
+{
+	struct lt *lt = start();
+	struct cast *cast = cast__start("zombie", "3", NULL);
+	int64_t longest, shortest;
+	json_t *why;
+	char pid[16];
+
+	cast__hold(cast, "zombie");
+	shortest = boottime_ns() - cast__int(cast, "died_before", 2);
+	cast__go(cast);
+	cast__hold(cast, "reaped");
+	longest = boottime_ns() - cast__int(cast, "died_after", 0);
+	snprintf(pid, sizeof(pid), "%d", cast__pid(cast));
+	lt_await(has_reaped(lt, pid, 3), "three reaps are not told");
+	why = ask(lt, pid);
+	expect(why, "cause=null reaping.died=3");
+	lt_require(int_at(why, "reaping.slowest_ns") >= shortest, "slowest");
+	lt_require(int_at(why, "reaping.median_ns") <= int_at(why, "reaping.p99_ns") &&
+			   int_at(why, "reaping.p99_ns") <= int_at(why, "reaping.slowest_ns"),
+		   "out of order");
+	/* told late by no more than the harness waits for anything */
+	lt_require(int_at(why, "reaping.slowest_ns") <= longest + LT_DEADLINE_NS, "slowest");
+	json_decref(why);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Who adopts a process's children is what the kernel then does. */
+LT_TEST(why, of_an_orphan_and_its_adopter)
+{
+	struct lt *lt = start();
+	struct cast *cast = cast__start("orphan", "subreaper", NULL);
+	char parent[16], child[16];
+	json_t *why;
+
+	cast__hold(cast, "born");
+	snprintf(child, sizeof(child), "%s", cast__str(cast, "child", 0));
+	why = ask(lt, child);
+	snprintf(parent, sizeof(parent), "%ld", (long)int_at(why, "parent.pid"));
+	json_decref(why);
+	why = ask(lt, parent);
+	expect(why, "adopter.pid=%d", cast__pid(cast));
+	json_decref(why);
+	cast__go(cast);
+	cast__hold(cast, "adopted");
+	json_decref(lt__await_row(lt, "ps", atoi(child), "orphan=true"));
+	why = ask(lt, child);
+	expect(why,
+	       "orphan.first_parent.pid=%s orphan.first_parent.exit.status=2 "
+	       "orphan.adopted_by.pid=%d",
+	       parent, cast__pid(cast));
+	json_decref(why);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(why, of_a_reaped_one)
+{
+	struct lt *lt = start();
+	struct cast *cast = cast__start("zombie", NULL);
+	json_t *why;
+
+	cast__hold(cast, "zombie");
+	cast__go(cast);
+	cast__hold(cast, "reaped");
+	json_decref(lt__await_row(lt, "ps", cast__pid(cast), "children.zombies=0"));
+	lt__require_no_zombie(lt, (pid_t)cast__int(cast, "child", 0));
+	why = ask(lt, cast__str(cast, "child", 0));
+	expect(why, "cause=null parent.pid=%d", cast__pid(cast));
+	expect(json_array_get(json_at(why, "processes"), 0), "state=reaped exit.status=7");
+	json_decref(why);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+static void require_answer(struct lt *lt, const char *pid, const char *word)
+{
+	struct output output;
+
+	lt__run(lt, &output, "why", pid, NULL);
+	lt_require(output.code == 0 && strstr(output.out, word), "why %s: exit %d, \"%s\", \"%s\"",
+		   pid, output.code, output.out, output.err);
+	output__free(&output);
+}
+
+LT_TEST(why, of_anybody)
+{
+	struct lt *lt = start();
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", lt__daemon_pid(lt));
+	require_answer(lt, pid, "lifetraced");
+	require_answer(lt, "1", "alive");
+	require_answer(lt, "2", "kernel thread");
+	lt__stop(lt);
+}
+
+LT_TEST(why, bad_words)
+{
+	struct lt *lt = start();
+	const char *socket = lt__socket(lt);
+
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", socket, "2147483647"), 1,
+			  "2147483647");
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", socket, "0"), 2, "'0'");
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", socket, "-1"), 2, "-1");
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", socket, "x1"), 2, "x1");
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", socket, ""), 2, "''");
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", socket, "99999999999"), 2, "9999");
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", socket), 2, "PID");
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", socket, "1", "2"), 2, "2");
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", "/nowhere", "1"), 1, "/nowhere");
+	lt__stop(lt);
+}
