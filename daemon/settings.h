@@ -27,6 +27,16 @@ struct settings {
 	char socket[108]; /* sizeof(sockaddr_un.sun_path) */
 	char group[64];
 	char metrics_listen[SETTING_TEXT_SIZE];
+	char on_alert[SETTING_TEXT_SIZE]; /* from here on: of lifetrace-alert */
+	char alertmanager_url[SETTING_TEXT_SIZE];
+	char alertmanager_user[SETTING_TEXT_SIZE];
+	char alertmanager_password_file[SETTING_TEXT_SIZE];
+	char alertmanager_ca[SETTING_TEXT_SIZE];
+	char alert_queue[SETTING_TEXT_SIZE];
+	uint64_t on_alert_max;
+	uint64_t on_alert_timeout_ns;
+	uint64_t alertmanager_interval_ns;
+	uint64_t alert_queue_max;
 	char btf[SETTING_TEXT_SIZE];
 	char pin_dir[SETTING_TEXT_SIZE];
 	char ignore_comm[SETTING_TEXT_SIZE];

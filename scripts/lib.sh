@@ -43,6 +43,8 @@ dpkg-dev          cmd:dpkg-shlibdeps
 mmdebstrap        cmd:mmdebstrap
 systemd-container cmd:systemd-nspawn
 prometheus        cmd:promtool
+prometheus-alertmanager cmd:prometheus-alertmanager
+python3           cmd:python3
 tmux              cmd:tmux
 '
 VM_NEEDS='

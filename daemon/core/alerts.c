@@ -165,13 +165,17 @@ static void tell_pids(struct core *core, const struct life *parent, bool firing,
 					 .alert = &alert });
 }
 
-/* Over when it is twice as far off: the rate goes up and down. */
+/*
+ * Over when it is twice as far off: the rate goes up and down. And of a leak that
+ * has only just begun it says nothing: its first zombies came at once.
+ */
 void alerts_judge_pids(struct core *core, const struct life *parent)
 {
 	uint64_t within_s = core->alert_policy.pids_within_ns / NSEC_PER_SEC, in_s;
 	struct leak *leak = parent->leak;
 
-	if (!leak || !leak->since_ns)
+	if (!leak || !leak->since_ns ||
+	    ns_after(leak->since_ns, core->alert_policy.settle_ns) > core->now_ns)
 		return;
 	in_s = leak_exhausted_in_s(leak, core->now_ns);
 	if (!leak->pids_alert_ns && in_s < within_s) {

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alert.h"
+#include "core/text.h"
+
+static const char *key_of(const json_t *alert)
+{
+	return json_string_value(json_object_get(alert, "key"));
+}
+
+static struct item *find(struct queue *queue, const char *key)
+{
+	for (size_t i = 0; i < queue->count; i++)
+		if (!strcmp(key_of(queue->items[i].alert), key))
+			return &queue->items[i];
+	return NULL;
+}
+
+static void drop(struct queue *queue, size_t i)
+{
+	json_decref(queue->items[i].alert);
+	memmove(&queue->items[i], &queue->items[i + 1],
+		(--queue->count - i) * sizeof(queue->items[0]));
+}
+
+/* The oldest that is over, or else the oldest. */
+static void make_place(struct queue *queue)
+{
+	size_t victim = 0;
+
+	for (size_t i = queue->count; i-- > 0;)
+		if (queue->items[i].resolved)
+			victim = i;
+	say("the queue of alerts is full; one is dropped: %s", key_of(queue->items[victim].alert));
+	drop(queue, victim);
+}
+
+static struct item *add(struct queue *queue)
+{
+	struct item *bigger;
+
+	if (queue->count >= queue->max)
+		make_place(queue);
+	bigger = realloc(queue->items, (queue->count + 1) * sizeof(*bigger));
+	if (!bigger)
+		return NULL;
+	queue->items = bigger;
+	queue->items[queue->count] = (struct item){ 0 };
+	return &queue->items[queue->count++];
+}
+
+bool queue_put(struct queue *queue, const json_t *alert, bool resolved)
+{
+	const char *key = key_of(alert);
+	struct item *item = key ? find(queue, key) : NULL;
+
+	/* told again, or the end of what was never told */
+	if (!key || (item ? item->resolved == resolved : resolved))
+		return false;
+	if (!item)
+		item = add(queue);
+	if (!item)
+		return false;
+	json_decref(item->alert);
+	item->alert = json_deep_copy(alert);
+	item->resolved = resolved;
+	item->version = ++queue->versions;
+	return true;
+}
+
+static bool holds(const json_t *alerts, const char *key)
+{
+	const json_t *alert;
+	size_t i;
+
+	json_array_foreach(alerts, i, alert)
+		if (key_of(alert) && !strcmp(key_of(alert), key))
+			return true;
+	return false;
+}
+
+static void end_now(struct item *item)
+{
+	char text[TEXT_TIME_SIZE];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	text_format_time((uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec, text);
+	json_object_set_new(item->alert, "state", json_string("resolved"));
+	json_object_set_new(item->alert, "ends_at", json_string(text));
+	item->resolved = true;
+}
+
+void queue_end_others(struct queue *queue, const json_t *firing, void (*fn)(void *, json_t *),
+		      void *user)
+{
+	for (size_t i = 0; i < queue->count; i++) {
+		struct item *item = &queue->items[i];
+
+		if (item->resolved || holds(firing, key_of(item->alert)))
+			continue;
+		end_now(item);
+		item->version = ++queue->versions;
+		fn(user, item->alert);
+	}
+}
+
+/* ---- the file ---- */
+
+static json_t *as_json(const struct queue *queue)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < queue->count; i++)
+		json_array_append(array, queue->items[i].alert);
+	return array;
+}
+
+/* Whole or not at all, whenever the power goes. */
+static int save(const struct queue *queue)
+{
+	json_t *array = as_json(queue);
+	char *text = json_dumps(array, JSON_COMPACT), path[SETTING_TEXT_SIZE + 8];
+	size_t len = text ? strlen(text) : 0;
+	int fd, err = 0;
+
+	json_decref(array);
+	snprintf(path, sizeof(path), "%s.new", queue->path);
+	fd = text ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fsync(fd))
+		err = errno ? -errno : -EIO;
+	if (fd >= 0)
+		close(fd);
+	free(text);
+	if (!err && rename(path, queue->path))
+		err = -errno;
+	return err;
+}
+
+void queue_settle(struct queue *queue, unsigned targets)
+{
+	int err;
+
+	for (size_t i = queue->count; i-- > 0;) {
+		const struct item *item = &queue->items[i];
+		bool everywhere = item->resolved;
+
+		for (unsigned t = 0; t < targets; t++)
+			everywhere = everywhere && item->sent[t] == item->version;
+		if (everywhere)
+			drop(queue, i);
+	}
+	err = *queue->path ? save(queue) : 0;
+	if (err && !queue->failing)
+		say("%s: %s; alerts would not survive a restart", queue->path, strerror(-err));
+	queue->failing = err != 0;
+}
+
+void queue_open(struct queue *queue, const char *path, size_t max)
+{
+	json_error_t error;
+	json_t *array, *alert;
+	size_t i;
+
+	*queue = (struct queue){ .path = path, .max = max };
+	if (!*path || access(path, F_OK))
+		return;
+	array = json_load_file(path, 0, &error);
+	if (!json_is_array(array))
+		say("%s is no queue of alerts; it is begun anew", path);
+	json_array_foreach(array, i, alert) {
+		const char *state = json_string_value(json_object_get(alert, "state"));
+
+		/* the end of one is only news of one that began */
+		if (!state || !queue_put(queue, alert, false))
+			continue;
+		queue->items[queue->count - 1].resolved = !strcmp(state, "resolved");
+	}
+	json_decref(array);
+}
+
+void queue_free(struct queue *queue)
+{
+	while (queue->count)
+		drop(queue, queue->count - 1);
+	free(queue->items);
+}
