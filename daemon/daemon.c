@@ -46,6 +46,8 @@
 #define CALLS_LINGER_NS (2 * NSEC_PER_SEC)
 /* And for so long after somebody asked why. */
 #define ASKED_LINGER_NS (5 * NSEC_PER_SEC)
+/* Parents whose threads are looked at for one answer, at most. */
+#define LOOKS_MAX 128
 /* Who streams these by name asks for them. */
 #define KINDS_OF_CALLS (1U << CHANGE_WAIT | 1U << CHANGE_FORK_FAIL)
 
@@ -339,11 +341,15 @@ static void fold_wants(struct daemon *daemon, const struct wants *wants)
 {
 	struct adopters adopters = { daemon, wants };
 	uint32_t all = 0;
+	int looks = 0;
 
 	for (size_t i = 0; i < wants->count; i++) {
-		all |= wants->all[i].flags;
-		proc_read(wants->all[i].id, wants->all[i].cgroup, wants->all[i].flags, boot_ns(),
-			  fold, daemon);
+		struct want *want = &wants->all[i];
+
+		if (want->flags & LT_PROC_TASKS && ++looks > LOOKS_MAX)
+			want->flags &= ~(uint32_t)LT_PROC_TASKS;
+		all |= want->flags;
+		proc_read(want->id, want->cgroup, want->flags, boot_ns(), fold, daemon);
 	}
 	if (all & LT_PROC_ADOPTER)
 		kernel_scan(daemon->kernel, fold_adopter, &adopters);
@@ -356,6 +362,26 @@ static void fold_proc(struct daemon *daemon)
 	core_each_want(daemon->core, note_want, &wants);
 	fold_wants(daemon, &wants);
 	free(wants.all);
+}
+
+static void note_judged(void *user, struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags)
+{
+	flags &= LT_PROC_TASKS | LT_PROC_ADOPTER;
+	if (flags)
+		note_want(user, id, cgroup, flags);
+}
+
+/* What parents of flagged zombies are judged by. */
+static void fold_judged(struct daemon *daemon)
+{
+	struct wants wants = { 0 };
+
+	if (!core_totals(daemon->core).flagged)
+		return;
+	core_each_want(daemon->core, note_judged, &wants);
+	fold_wants(daemon, &wants);
+	free(wants.all);
+	kernel_waits(daemon->kernel, fold, daemon);
 }
 
 static size_t drain(struct daemon *daemon, size_t budget);
@@ -813,12 +839,13 @@ static void refresh(void *user)
 	plan_due(daemon);
 }
 
-/* Counts alone: nothing is asked of /proc for each process. */
+/* Counts alone: /proc is asked only of parents of flagged zombies. */
 static void refresh_counts(void *user)
 {
 	struct daemon *daemon = user;
 
 	drain(daemon, REFRESH_BUDGET);
+	fold_judged(daemon);
 	fold_counts(daemon);
 	kernel_cows(daemon->kernel, fold_news, daemon);
 	fold_limits(daemon);

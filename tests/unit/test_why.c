@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Why a zombie is not reaped: the decision table, with each fact passed in.
+ * Parent 50 is of init 1; its children die at 10 s and are judged at 15 s
+ * unless a test says otherwise.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "core/why.h"
+
+#define INIT 1
+#define PARENT 50
+#define DIED 10000
+#define JUDGED 15000
+
+static struct bench *with_parent(void)
+{
+	struct bench *bench = bench_new();
+
+	feed_policy(bench, 1, 1000, 5, 600000, 5000, "");
+	feed_fork(bench, 1, INIT, NOBODY);
+	feed_fork(bench, 50, PARENT, INIT);
+	return bench;
+}
+
+/* How the parent's counters stand, now and at its children's deaths. */
+static struct lt_waits waits_of_parent(uint64_t any, uint64_t pid, uint64_t nowait, uint64_t ms)
+{
+	return (struct lt_waits){ .start_ns = id_of(PARENT).start_ns,
+				  .calls = any + pid,
+				  .any = any,
+				  .pid = pid,
+				  .nowait = nowait,
+				  .last_ns = MS(ms),
+				  .last_call = LT_WAIT4,
+				  .last_which = pid ? LT_WAIT_PID : LT_WAIT_ANY,
+				  .last_pid = pid ? 77 : -1 };
+}
+
+static void feed_waits(struct bench *bench, uint64_t ms, struct lt_waits waits)
+{
+	struct lt_wait e = { .hdr = { .size = sizeof(e), .kind = LT_WAITS, .time_ns = MS(ms) },
+			     .id = id_of(PARENT),
+			     .waits = waits };
+
+	feed(bench, &e);
+}
+
+static void feed_death(struct bench *bench, uint64_t ms, uint64_t pid, unsigned flags,
+		       unsigned disposition, struct lt_waits waits)
+{
+	struct lt_notify e = { .hdr = { .size = sizeof(e), .kind = LT_NOTIFY, .time_ns = MS(ms) },
+			       .id = id_of(pid),
+			       .parent = id_of(PARENT),
+			       .flags = flags,
+			       .disposition = disposition,
+			       .parent_waits = waits };
+
+	feed_fork(bench, ms - 1, pid, PARENT);
+	feed_exit(bench, ms, pid, PARENT, 0, NOBODY, 0);
+	feed(bench, &e);
+}
+
+static void child_dies(struct bench *bench, uint64_t ms, uint64_t pid)
+{
+	feed_death(bench, ms, pid, 0, LT_SIG_DFL, (struct lt_waits){ 0 });
+}
+
+/* One thread, in STATE, as somebody saw at MS; in a wait for PID unless 0. */
+static void feed_tasks(struct bench *bench, uint64_t ms, char state, uint32_t flags, int32_t pid)
+{
+	union {
+		struct lt_tasks e;
+		char bytes[sizeof(struct lt_tasks) + sizeof(struct lt_thread)];
+	} u = { .e = { .hdr = { .size = sizeof(u), .kind = LT_TASKS, .time_ns = MS(ms) },
+		       .id = id_of(PARENT),
+		       .threads = 1,
+		       .looked = 1,
+		       .told = 1,
+		       .flags = flags } };
+
+	u.e.uninterruptible = state == 'D';
+	u.e.sleeping = state == 'S';
+	u.e.waiting = pid != 0;
+	u.e.thread[0] = (struct lt_thread){ .tid = PARENT,
+					    .state = (uint8_t)state,
+					    .pid = pid,
+					    .flags = pid ? LT_THREAD_WAITS : 0,
+					    .call = LT_WAIT4,
+					    .which = LT_WAIT_PID };
+	feed(bench, &u.e);
+}
+
+/* What the rows of `zombies` say of it. */
+static char *cause_of(struct bench *bench, uint64_t ms, uint64_t pid, char words[WHY_TEXT_SIZE])
+{
+	static const struct viewer everyone = { .all = true };
+	static char cause[64];
+	json_t *why;
+
+	feed_tick(bench, ms);
+	why = view_why(bench->core, MS(ms), pid, &everyone);
+	snprintf(cause, sizeof(cause), "%s", text_at(why, "cause") ?: "null");
+	snprintf(words, WHY_TEXT_SIZE, "%s", text_at(why, "evidence") ?: "");
+	json_decref(why);
+	return cause;
+}
+
+#define expect_cause(bench, ms, pid, expected)                                                  \
+	do {                                                                                    \
+		char words_[WHY_TEXT_SIZE];                                                     \
+		const char *cause_ = cause_of(bench, ms, pid, words_);                          \
+		cr_assert_str_eq(cause_, expected, "%s, not %s: %s", cause_, expected, words_); \
+	} while (0)
+
+Test(why, never_waits)
+{
+	struct bench *bench = with_parent();
+
+	child_dies(bench, DIED, 100);
+	expect_cause(bench, DIED + 999, 100, "unknown");
+	expect_cause(bench, DIED + 1000, 100, "never-waits");
+	bench_free(bench);
+}
+
+/* Calls of the program before count for nothing. */
+Test(why, never_waits_since_its_exec)
+{
+	struct bench *bench = with_parent();
+
+	feed_waits(bench, 60, waits_of_parent(3, 0, 0, 60));
+	feed_exec(bench, 70, PARENT, "/bin/x", "x");
+	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(3, 0, 0, 60));
+	expect_cause(bench, JUDGED, 100, "never-waits");
+	bench_free(bench);
+}
+
+Test(why, only_looks)
+{
+	struct bench *bench = with_parent();
+
+	child_dies(bench, DIED, 100);
+	feed_waits(bench, JUDGED, waits_of_parent(9, 0, 9, JUDGED - 1));
+	expect_cause(bench, JUDGED, 100, "never-waits");
+	bench_free(bench);
+}
+
+/* Who was there before may be in a call that nobody counted. */
+Test(why, unknown_until_its_threads_are_seen)
+{
+	struct bench *bench = bench_new();
+	struct lt_start start = {
+		.hdr = { .size = sizeof(start), .kind = LT_START, .time_ns = MS(100) },
+		.started_ns = MS(100)
+	};
+
+	feed(bench, &start);
+	feed_policy(bench, 100, 1000, 5, 600000, 5000, "");
+	feed_pass(bench, 100, LT_PASS_BEGIN, 100, true);
+	feed_scan(bench, 100, INIT, NOBODY, LT_RUNNING);
+	feed_scan(bench, 100, PARENT, INIT, LT_RUNNING);
+	feed_pass(bench, 101, LT_PASS_END, 100, true);
+	child_dies(bench, DIED, 100000);
+	expect_cause(bench, JUDGED, 100000, "unknown");
+	feed_tasks(bench, JUDGED, 'S', 0, 0);
+	expect_cause(bench, JUDGED, 100000, "never-waits");
+	feed_tasks(bench, JUDGED, 'S', 0, 77);
+	expect_cause(bench, JUDGED, 100000, "waits-for-others");
+	feed_tasks(bench, JUDGED, 'S', LT_TASKS_REAPED_BEFORE, 0);
+	expect_cause(bench, JUDGED, 100000, "stopped-waiting");
+	bench_free(bench);
+}
+
+Test(why, waits_for_others)
+{
+	struct bench *bench = with_parent();
+
+	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(5, 1, 0, 9000));
+	feed_waits(bench, JUDGED, waits_of_parent(5, 2, 0, DIED + 10));
+	expect_cause(bench, JUDGED, 100, "waits-for-others");
+	feed_waits(bench, JUDGED, waits_of_parent(6, 2, 0, DIED + 20));
+	expect_cause(bench, JUDGED, 100, "stopped-waiting");
+	bench_free(bench);
+}
+
+Test(why, blocked)
+{
+	struct bench *bench = with_parent();
+
+	child_dies(bench, DIED, 100);
+	feed_stop(bench, DIED + 1, PARENT, LT_STOP);
+	expect_cause(bench, DIED + 2, 100, "blocked");
+	feed_stop(bench, DIED + 3, PARENT, LT_CONTINUE);
+	expect_cause(bench, JUDGED, 100, "never-waits");
+	feed_tasks(bench, JUDGED, 'S', LT_TASKS_FROZEN, 0);
+	expect_cause(bench, JUDGED, 100, "blocked");
+	bench_free(bench);
+}
+
+/* One look says nothing of how long it has been so. */
+Test(why, in_d_for_how_long)
+{
+	struct bench *bench = with_parent();
+
+	child_dies(bench, DIED, 100);
+	feed_tasks(bench, JUDGED, 'D', 0, 0);
+	expect_cause(bench, JUDGED, 100, "unknown");
+	feed_tasks(bench, JUDGED + 999, 'D', 0, 0);
+	expect_cause(bench, JUDGED + 999, 100, "unknown");
+	feed_tasks(bench, JUDGED + 1000, 'D', 0, 0);
+	expect_cause(bench, JUDGED + 1000, 100, "blocked");
+	bench_free(bench);
+}
+
+Test(why, traced_wins)
+{
+	struct bench *bench = with_parent();
+
+	feed_fork(bench, DIED - 1, 100, PARENT);
+	feed_exit(bench, DIED, 100, PARENT, 0, NOBODY, LT_EXIT_TRACED);
+	feed_stop(bench, DIED + 1, PARENT, LT_STOP);
+	expect_cause(bench, DIED + 1, 100, "traced");
+	bench_free(bench);
+}
+
+/* It reaps each within 2 ms, ten times; then no more. */
+static void reap_ten(struct bench *bench)
+{
+	for (uint64_t i = 0; i < 10; i++) {
+		feed_death(bench, 1000 + i * 10, 1000 + i, 0, LT_SIG_DFL,
+			   waits_of_parent(i, 0, 0, 1000 + i * 10 - 5));
+		feed_waits(bench, 1002 + i * 10, waits_of_parent(i + 1, 0, 0, 1001 + i * 10));
+		feed_free(bench, 1002 + i * 10, 1000 + i);
+	}
+}
+
+Test(why, stopped_waiting_not_before_its_time)
+{
+	struct bench *bench = with_parent();
+
+	reap_ten(bench);
+	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(10, 0, 0, 1091));
+	expect_cause(bench, DIED + 2999, 100, "unknown");
+	expect_cause(bench, DIED + 3000, 100, "stopped-waiting");
+	bench_free(bench);
+}
+
+/* Of one who takes eight seconds for each, five are no silence. */
+Test(why, as_long_as_it_ever_took)
+{
+	struct bench *bench = with_parent();
+
+	child_dies(bench, 1000, 99);
+	feed_waits(bench, 9000, waits_of_parent(1, 0, 0, 9000));
+	feed_free(bench, 9000, 99);
+	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(1, 0, 0, 9000));
+	expect_cause(bench, DIED + 7999, 100, "unknown");
+	expect_cause(bench, DIED + 8000, 100, "stopped-waiting");
+	bench_free(bench);
+}
+
+Test(why, falls_behind)
+{
+	struct bench *bench = with_parent();
+
+	for (uint64_t i = 0; i < 6; i++)
+		child_dies(bench, DIED + i, 100 + i);
+	for (uint64_t i = 0; i < 3; i++) {
+		uint64_t ms = DIED + 1000 * (i + 1);
+
+		feed_waits(bench, ms, waits_of_parent(i + 1, 0, 0, ms));
+		feed_free(bench, ms, 100 + i);
+	}
+	expect_cause(bench, DIED + 3500, 105, "falls-behind");
+	bench_free(bench);
+}
+
+/* Ten die at once: SIGNALS of them come through, and CALLS waits follow. */
+static struct bench *burst(uint64_t signals, uint64_t calls)
+{
+	struct bench *bench = with_parent();
+
+	for (uint64_t i = 0; i < 10; i++)
+		feed_death(bench, DIED + i, 100 + i, i < signals ? 0 : LT_NOTIFY_COALESCED,
+			   LT_SIG_HANDLER, (struct lt_waits){ 0 });
+	feed_waits(bench, DIED + 20, waits_of_parent(calls, 0, 0, DIED + 20));
+	for (uint64_t i = 0; i < calls && i < 10; i++)
+		feed_free(bench, DIED + 20, 100 + i);
+	return bench;
+}
+
+Test(why, coalesced)
+{
+	struct bench *bench = burst(2, 2);
+
+	expect_cause(bench, DIED + 2000, 105, "unknown"); /* it may be at work */
+	expect_cause(bench, JUDGED, 105, "coalesced-sigchld");
+	bench_free(bench);
+}
+
+Test(why, coalesced_is_a_habit)
+{
+	struct bench *bench = burst(3, 3);
+
+	expect_cause(bench, DIED + 2000, 105, "coalesced-sigchld");
+	bench_free(bench);
+}
+
+/* It loops, and then stands still: signals that were swallowed are not to blame. */
+Test(why, not_coalesced_by_a_loop)
+{
+	struct bench *bench = burst(2, 6);
+
+	expect_cause(bench, JUDGED, 108, "stopped-waiting");
+	bench_free(bench);
+}
+
+static void feed_signalless(struct bench *bench, uint64_t pid)
+{
+	struct lt_exit e = { .hdr = { .size = sizeof(e), .kind = LT_EXIT, .time_ns = MS(DIED) },
+			     .id = id_of(pid),
+			     .parent = id_of(PARENT) };
+
+	feed_fork(bench, DIED - 1, pid, PARENT);
+	feed(bench, &e);
+}
+
+Test(why, no_sigchld)
+{
+	struct bench *bench = with_parent();
+	struct lt_waits waits = waits_of_parent(2, 0, 0, DIED + 10);
+
+	feed_signalless(bench, 100);
+	feed_waits(bench, JUDGED, waits);
+	expect_cause(bench, JUDGED, 100, "no-sigchld");
+	waits.wall = 1;
+	feed_waits(bench, JUDGED, waits);
+	expect_cause(bench, JUDGED, 100, "stopped-waiting");
+	bench_free(bench);
+}
+
+/* A subreaper gets a zombie: what it asked for before does not count. */
+Test(why, adopted_as_a_zombie)
+{
+	struct bench *bench = with_parent();
+
+	feed_waits(bench, 5000, waits_of_parent(4, 0, 0, 5000));
+	feed_fork(bench, 6000, 60, PARENT);
+	feed_fork(bench, 6001, 61, 60);
+	feed_exit(bench, 6002, 61, 60, 0, NOBODY, 0);
+	feed_notify(bench, 6002, 61, 60, 0, 0);
+	feed_exit(bench, DIED, 60, PARENT, 0, PARENT, 0);
+	expect_cause(bench, DIED + 500, 61, "unknown");
+	expect_cause(bench, DIED + 3000, 61, "subreaper-does-not-reap");
+	feed_waits(bench, JUDGED, waits_of_parent(5, 0, 0, DIED + 100));
+	expect_cause(bench, JUDGED, 61, "stopped-waiting");
+	bench_free(bench);
+}
+
+Test(why, init_does_not_reap)
+{
+	struct bench *bench = bench_new();
+
+	feed_policy(bench, 1, 1000, 5, 600000, 5000, "");
+	feed_fork(bench, 1, INIT, NOBODY);
+	feed_fork(bench, 5, 5, INIT);
+	feed_fork(bench, DIED - 1, 100, INIT);
+	feed_exit(bench, DIED, 100, INIT, 0, NOBODY, 0);
+	feed_notify(bench, DIED, 100, INIT, 0, 0);
+	expect_cause(bench, JUDGED, 100, "init-does-not-reap");
+	bench_free(bench);
+}
+
+Test(why, of_nobody)
+{
+	static const struct viewer everyone = { .all = true };
+	struct bench *bench = with_parent();
+
+	cr_assert_null(view_why(bench->core, MS(100), 4711, &everyone));
+	expect_cause(bench, 100, PARENT, "null");
+	bench_free(bench);
+}
+
+/* What was known before a recording began is known in it. */
+static void feed_on(void *user, const struct lt_hdr *record)
+{
+	core_apply(user, record, record->size);
+}
+
+Test(why, handed_on)
+{
+	static const struct viewer everyone = { .all = true };
+	struct bench *bench = burst(3, 3), *next = bench_new();
+	json_t *here, *there;
+
+	feed_tasks(bench, JUDGED, 'S', 0, 0);
+	feed_tick(bench, JUDGED);
+	core_dump(bench->core, feed_on, next->core);
+	here = view_why(bench->core, MS(JUDGED), 105, &everyone);
+	there = view_why(next->core, MS(JUDGED), 105, &everyone);
+	cr_assert(json_equal(here, there), "%s\n%s", json_dumps(here, 0), json_dumps(there, 0));
+	json_decref(here);
+	json_decref(there);
+	bench_free(bench);
+	bench_free(next);
+}
+
+/* The manual explains each cause, with the remedy that the program tells. */
+Test(why, documented)
+{
+	static const struct {
+		const char *name, *remedy;
+	} causes[] = {
+#define X(NAME, name, remedy) { name, remedy },
+		LT_CAUSES(X)
+#undef X
+	};
+	static char manual[65536];
+	FILE *file = fopen(WHY_MANUAL, "re");
+	char row[512];
+
+	cr_assert(file && fread(manual, 1, sizeof(manual) - 1, file));
+	fclose(file);
+	for (size_t i = 0; i < CAUSES; i++) {
+		snprintf(row, sizeof(row), "| `%s` | %s |", causes[i].name,
+			 causes[i].remedy ? causes[i].remedy : "none");
+		cr_expect(strstr(manual, row), "docs/why.md lacks: %s", row);
+	}
+}
