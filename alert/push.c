@@ -15,8 +15,8 @@
 #define ENDS_AFTER_INTERVALS 4 /* without us, an Alertmanager lets an alert end by itself */
 
 /* What tells alerts apart. The rest of what is told are annotations. */
-static const char *const labels[] = { "severity",  "host",	  "unit",
-				      "container", "parent_comm", "parent_id" };
+static const char *const labels[] = { "severity", "host",	 "unit",     "container",
+				      "pod",	  "parent_comm", "parent_id" };
 static const char *const annotations[] = { "summary",	"cause",   "evidence",	"remedy",
 					   "clear_now", "zombies", "oldest_ms", "value" };
 
@@ -126,6 +126,7 @@ static char *body_for(struct pusher *pusher, unsigned t)
 
 /* ---- transfers ---- */
 
+/* As libcurl declares it. NOLINTNEXTLINE(readability-non-const-parameter) */
 static size_t on_answer(char *bytes, size_t size, size_t count, void *user)
 {
 	struct target *target = user;

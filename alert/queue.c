@@ -46,7 +46,7 @@ static struct item *add(struct queue *queue)
 {
 	struct item *bigger;
 
-	if (queue->count >= queue->max)
+	if (queue->count && queue->count >= queue->max)
 		make_place(queue);
 	bigger = realloc(queue->items, (queue->count + 1) * sizeof(*bigger));
 	if (!bigger)

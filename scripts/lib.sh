@@ -45,6 +45,7 @@ systemd-container cmd:systemd-nspawn
 prometheus        cmd:promtool
 prometheus-alertmanager cmd:prometheus-alertmanager
 python3           cmd:python3
+iproute2          cmd:ip
 tmux              cmd:tmux
 '
 VM_NEEDS='

@@ -174,7 +174,7 @@ void alerts_judge_pids(struct core *core, const struct life *parent)
 	uint64_t within_s = core->alert_policy.pids_within_ns / NSEC_PER_SEC, in_s;
 	struct leak *leak = parent->leak;
 
-	if (!leak || !leak->since_ns ||
+	if (!leak || !leak->told || silence_of(core, parent) ||
 	    ns_after(leak->since_ns, core->alert_policy.settle_ns) > core->now_ns)
 		return;
 	in_s = leak_exhausted_in_s(leak, core->now_ns);

@@ -17,7 +17,7 @@ static void forget_path(struct core *core, struct cgroup_info *cgroup)
 	free(cgroup->path);
 	free(cgroup->unit);
 	cgroup->path = cgroup->unit = NULL;
-	cgroup->container[0] = '\0';
+	cgroup->container[0] = cgroup->pod[0] = '\0';
 }
 
 static struct cgroup_info *cgroup_find(struct core *core, struct lt_cgroup_id id)
@@ -130,6 +130,31 @@ bool cgroup_container_of(const char *path, char id[CONTAINER_ID_LEN + 1])
 	return true;
 }
 
+/*
+ * The kubelet's: kubepods-burstable-podUID.slice with underscores for dashes
+ * (systemd), or /kubepods/burstable/podUID. A static pod's is 32 hex digits.
+ */
+bool cgroup_pod_of(const char *path, char uid[POD_UID_LEN + 1])
+{
+	const char *found = NULL, *p = strstr(path, "kubepods");
+	size_t found_len = 0, len;
+
+	for (; p && (p = strstr(p, "pod")); p += len) {
+		p += strlen("pod");
+		len = strspn(p, "0123456789abcdef-_");
+		if ((len == POD_UID_LEN || len == 32) && !isalnum((unsigned char)p[len])) {
+			found = p;
+			found_len = len;
+		}
+	}
+	if (!found)
+		return false;
+	for (size_t i = 0; i < found_len; i++)
+		uid[i] = found[i] == '_' ? '-' : found[i];
+	uid[found_len] = '\0';
+	return true;
+}
+
 static void set_path(struct core *core, struct cgroup_info *cgroup, const char *path, size_t len)
 {
 	forget_path(core, cgroup);
@@ -141,6 +166,7 @@ static void set_path(struct core *core, struct cgroup_info *cgroup, const char *
 	if (cgroup->unit)
 		core->memory_bytes += strlen(cgroup->unit) + 1;
 	cgroup_container_of(cgroup->path, cgroup->container);
+	cgroup_pod_of(cgroup->path, cgroup->pod);
 }
 
 /* Only cgroup v1 renames; what is below moves along, and no event says so. */

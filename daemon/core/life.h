@@ -28,6 +28,7 @@ struct program {
 };
 
 #define CONTAINER_ID_LEN 64
+#define POD_UID_LEN 36
 
 /* A cgroup and what its path says. path is NULL until somebody tells it. */
 struct cgroup_info {
@@ -37,6 +38,7 @@ struct cgroup_info {
 	char *path;
 	char *unit;
 	char container[CONTAINER_ID_LEN + 1];
+	char pod[POD_UID_LEN + 1];
 	UT_hash_handle hh;
 };
 
@@ -427,6 +429,8 @@ char *cgroup_unit_of(const char *path);
 bool unit_matches(const char *glob, const char *unit);
 /* The container id in a path: 64 hex digits. Returns false if there is none. */
 bool cgroup_container_of(const char *path, char id[CONTAINER_ID_LEN + 1]);
+/* The uid of the Kubernetes pod in a path. Returns false if there is none. */
+bool cgroup_pod_of(const char *path, char uid[POD_UID_LEN + 1]);
 
 /* reaping.c */
 /* NULL: it is not known to have a child that died, and nobody has looked. */

@@ -280,7 +280,10 @@ static struct family *family_of(struct family **families, const struct family_ke
 		return NULL;
 	family->key = *key;
 	HASH_ADD(hh, *families, key, sizeof(family->key), family);
-	return family;
+	if (family->hh.tbl)
+		return family;
+	free(family);
+	return NULL;
 }
 
 static void count_families(struct scrape *s, struct family **families)
@@ -310,32 +313,53 @@ static char *labels_of(const struct family_key *key)
 
 	label(&s, "unit", cgroup && cgroup->unit ? cgroup->unit : "");
 	label(&s, "container", cgroup ? cgroup->container : "");
+	if (cgroup && *cgroup->pod)
+		label(&s, "pod", cgroup->pod);
 	label(&s, "parent_comm", parent ? parent->comm : "");
 	label(&s, "cause", cause_names[key->cause]);
-	return s.data;
+	if (!s.failed)
+		return s.data;
+	free(s.data);
+	return NULL;
 }
 
-/* Different parents can have the same labels. */
-static struct label_set *label_sets(struct family *families)
+static struct label_set *set_of(struct label_set **sets, char *labels)
 {
-	struct label_set *sets = NULL, *set;
-	struct family *family, *next;
+	struct label_set *set;
 
-	HASH_ITER(hh, families, family, next) {
+	HASH_FIND_STR(*sets, labels, set);
+	if (set) {
+		free(labels);
+		return set;
+	}
+	set = calloc(1, sizeof(*set));
+	if (set) {
+		set->labels = labels;
+		HASH_ADD_KEYPTR(hh, *sets, set->labels, strlen(set->labels), set);
+		if (set->hh.tbl)
+			return set;
+	}
+	free(labels);
+	free(set);
+	return NULL;
+}
+
+/* Different parents can have the same labels. Frees the families. */
+static struct label_set *label_sets(struct scrape *s, struct family *families)
+{
+	struct family *family = families, *next;
+	struct label_set *sets = NULL, *set;
+
+	HASH_CLEAR(hh, families); /* their order stays */
+	for (; family; family = next) {
 		char *labels = labels_of(&family->key);
 
-		set = NULL;
-		if (labels)
-			HASH_FIND_STR(sets, labels, set);
-		if (set) {
-			free(labels);
-		} else if (labels && (set = calloc(1, sizeof(*set)))) {
-			set->labels = labels;
-			HASH_ADD_KEYPTR(hh, sets, set->labels, strlen(set->labels), set);
-		}
+		next = family->hh.next;
+		set = labels ? set_of(&sets, labels) : NULL;
 		if (set)
 			set->zombies += family->zombies;
-		HASH_DEL(families, family);
+		else
+			s->failed = true;
 		free(family);
 	}
 	return sets;
@@ -356,9 +380,12 @@ static void collect_zombies(struct scrape *s)
 	int named = 0;
 
 	count_families(s, &families);
-	sets = label_sets(families);
+	sets = label_sets(s, families);
 	HASH_SORT(sets, most_first);
-	HASH_ITER(hh, sets, set, next) {
+	set = sets;
+	HASH_CLEAR(hh, sets); /* their order stays */
+	for (; set; set = next) {
+		next = set->hh.next;
 		if (named++ < METRICS_ZOMBIE_SETS) {
 			sample(s, "");
 			put(s, set->labels);
@@ -367,7 +394,6 @@ static void collect_zombies(struct scrape *s)
 		} else {
 			others += set->zombies;
 		}
-		HASH_DEL(sets, set);
 		free(set->labels);
 		free(set);
 	}
@@ -665,7 +691,8 @@ static const struct metric table[] = {
 	{ "lifetrace_reaps", COUNTER, "how",
 	  "Processes that went: waited for, autoreaped, or inferred from their absence.",
 	  collect_reaps, 0 },
-	{ "lifetrace_zombies", GAUGE, "unit, container, parent_comm, cause",
+	{ "lifetrace_zombies", GAUGE,
+	  "unit, container, pod (its uid; absent elsewhere), parent_comm, cause",
 	  "Zombies by the parent that does not reap them; of label sets the 50 largest, the rest is other.",
 	  collect_zombies, 0 },
 	{ "lifetrace_zombies_flagged", GAUGE, "", "Zombies older than zombie_age.",

@@ -106,6 +106,7 @@ void view_alert(json_t *object, const struct core *core, const struct alert_chan
 	set(object, "host", text(core->alert_policy.host));
 	set(object, "unit", cgroup ? text(cgroup->unit) : NULL);
 	set(object, "container", cgroup ? text(cgroup->container) : NULL);
+	set(object, "pod", cgroup ? text(cgroup->pod) : NULL);
 	set(object, "parent_id", life ? id_text(life->id) : NULL);
 	set(object, "parent_comm", life ? text(life->comm) : NULL);
 	set(object, "zombies", life ? integer(life->zombies) : integer(core->totals.zombies));
@@ -157,7 +158,8 @@ json_t *view_alerts(const struct core *core, uint64_t now_ns)
 			add_row(array, core, &alert, NULL, now_ns);
 	}
 	EACH_LIFE(core, life)
-		if (life->leak && life->leak->since_ns)
+		if (life->leak && life->leak->since_ns && life->leak->told &&
+		    !silence_of(core, life))
 			add_leak(array, core, life, now_ns);
 	set(document, "time_ns", integer(now_ns));
 	set(document, "alerts", array);

@@ -135,6 +135,41 @@ Test(alerts, ignored_parents_are_none)
 	bench_free(bench);
 }
 
+static void silence(struct bench *bench, uint64_t ms, uint64_t until_ms)
+{
+	union {
+		struct lt_silence e;
+		char bytes[128];
+	} u = { .e = { .hdr = { sizeof(u.e) + 8, LT_SILENCE, 0, MS(ms) },
+		       .until_ns = MS(until_ms),
+		       .text_len = 6 } };
+	enum lt_silence_kind kind;
+	uint64_t pid = 0;
+
+	memcpy(u.bytes + sizeof(u.e), "forked", 6);
+	cr_assert_eq(silence_parse("forked", &kind, &pid), 0);
+	u.e.kind = kind;
+	feed(bench, &u.e);
+}
+
+Test(alerts, silenced_until_a_time)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	silence(bench, 1000, 20000);
+	for (uint64_t pid = 100; pid < 104; pid++)
+		die(bench, 2000, pid);
+	feed_tick(bench, 19999);
+	cr_assert(!strstr(bench->told, "alert"), "%s", bench->told);
+	expect_firing(bench, "");
+	feed_tick(bench, 20000);
+	cr_assert(strstr(bench->told, "alert"), "%s", bench->told);
+	expect_firing(bench, "leak:50-50000000");
+	silence(bench, 21000, 30000); /* of one that was told */
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
 Test(alerts, flagged_over_the_limit)
 {
 	struct bench *bench = with_alerts(2, 0);

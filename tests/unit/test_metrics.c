@@ -269,3 +269,86 @@ Test(metrics, which_format)
 		cr_expect_eq(metrics_format_for(cases[i].accept), cases[i].format, "%s",
 			     cases[i].accept ? cases[i].accept : "no header");
 }
+
+/* ---- pods ---- */
+
+static void feed_cgroup(struct bench *bench, uint64_t ms, uint64_t id, const char *path)
+{
+	union {
+		struct lt_cgroup e;
+		char bytes[1024];
+	} u = { .e = { .hdr = { sizeof(u.e), LT_CGROUP, 0, MS(ms) }, .cgroup.id = id } };
+
+	u.e.path_len = (uint32_t)strlen(path);
+	memcpy(u.bytes + sizeof(u.e), path, u.e.path_len);
+	u.e.hdr.size += (u.e.path_len + 7U) & ~7U;
+	feed(bench, &u.e);
+}
+
+#define CONTAINER "a9d4c1f0b7e25836a9d4c1f0b7e25836a9d4c1f0b7e25836a9d4c1f0b7e25836"
+#define UID_DASHES "3b0e6a52-8f1c-4d7a-9e2b-5c6d7e8f9a01"
+#define UID_UNDERSCORES "3b0e6a52_8f1c_4d7a_9e2b_5c6d7e8f9a01"
+
+/* As runtimes lay them out, below a node's own cgroup or not. */
+static const struct {
+	const char *path, *pod;
+	bool container;
+} paths[] = {
+	/* containerd, systemd driver, cgroup v2 and v1 */
+	{ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_UNDERSCORES
+	  ".slice/cri-containerd-" CONTAINER ".scope",
+	  UID_DASHES, true },
+	{ "/kubepods.slice/kubepods-pod" UID_UNDERSCORES ".slice/cri-containerd-" CONTAINER
+	  ".scope/init.scope",
+	  UID_DASHES, true },
+	/* containerd, cgroupfs driver */
+	{ "/kubepods/besteffort/pod" UID_DASHES "/" CONTAINER, UID_DASHES, true },
+	{ "/kubepods/pod" UID_DASHES "/" CONTAINER, UID_DASHES, true },
+	/* CRI-O */
+	{ "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" UID_UNDERSCORES
+	  ".slice/crio-" CONTAINER ".scope/container",
+	  UID_DASHES, true },
+	/* a static pod: the hash of its manifest */
+	{ "/kubepods/burstable/pod0123456789abcdef0123456789abcdef/" CONTAINER,
+	  "0123456789abcdef0123456789abcdef", true },
+	/* kind: a node in a container */
+	{ "/docker/" CONTAINER "/kubelet/kubepods/burstable/pod" UID_DASHES "/" CONTAINER,
+	  UID_DASHES, true },
+	/* docker and podman */
+	{ "/system.slice/docker-" CONTAINER ".scope", NULL, true },
+	{ "/docker/" CONTAINER, NULL, true },
+	{ "/machine.slice/libpod-" CONTAINER ".scope/container", NULL, true },
+	{ "/libpod_parent/libpod-" CONTAINER, NULL, true },
+	/* none */
+	{ "/system.slice/kubepods-cleaner.service", NULL, false },
+	{ "/kubepods/podfull", NULL, false },
+	{ "/system.slice/pod" UID_DASHES ".service", NULL, false },
+};
+
+Test(metrics, pods_and_containers_of_paths)
+{
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct bench *bench = bench_new();
+		struct lt_fork e = { .hdr = { sizeof(e), LT_FORK, 0, MS(50) },
+				     .child = id_of(50),
+				     .parent = id_of(1),
+				     .creator = id_of(1),
+				     .exit_signal = 17,
+				     .cgroup.id = 7 };
+		char label[128], *text;
+
+		feed_cgroup(bench, 10, 7, paths[i].path);
+		feed(bench, &e);
+		die(bench, 100, 100, 50, 0);
+		text = text_of(bench->core, METRICS_TEXT);
+		snprintf(label, sizeof(label), "pod=\"%s\"", paths[i].pod ? paths[i].pod : "");
+		cr_expect_eq(strstr(text, label) != NULL, paths[i].pod != NULL, "%s",
+			     paths[i].path);
+		cr_expect_eq(strstr(text, "pod=") != NULL, paths[i].pod != NULL, "%s",
+			     paths[i].path);
+		cr_expect_eq(strstr(text, "container=\"" CONTAINER "\"") != NULL,
+			     paths[i].container, "%s", paths[i].path);
+		free(text);
+		bench_free(bench);
+	}
+}
