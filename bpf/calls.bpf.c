@@ -144,8 +144,10 @@ static __always_inline int fork_begins(__u64 clone_flags)
 	if (!lt_works() || clone_flags & CLONE_THREAD)
 		return 0;
 	call.began_ns = bpf_ktime_get_boot_ns();
-	if (!bpf_map_update_elem(&lt_fork_calls, &tid, &call, BPF_ANY))
+	if (!bpf_map_update_elem(&lt_fork_calls, &tid, &call, BPF_NOEXIST))
 		lt_count_put(LT_BOUNDED_FORKS);
+	else /* one is left whose end nobody saw */
+		bpf_map_update_elem(&lt_fork_calls, &tid, &call, BPF_ANY);
 	return 0;
 }
 

@@ -14,7 +14,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20); /* the daemon's ring_size */
+	__uint(max_entries, 16 << 20); /* the daemon's ring_size */
 } lt_ring SEC(".maps");
 
 struct {

@@ -257,7 +257,8 @@ static void close_links(struct links *links)
 
 /*
  * One tracepoint a call and direction. An architecture without the call has no
- * tracepoint of it.
+ * tracepoint of it. The entries come first, and so are closed first, also when
+ * this daemon is killed: no call is begun that nobody sees the end of.
  */
 static int attach_classic(const struct calls *calls, struct links *links)
 {
@@ -266,16 +267,16 @@ static int attach_classic(const struct calls *calls, struct links *links)
 		const char *name;
 		bool may_lack;
 	} all[] = {
+		{ calls->skel->progs.on_enter_clone, "sys_enter_clone", false },
+		{ calls->skel->progs.on_enter_clone3, "sys_enter_clone3", false },
+		{ calls->skel->progs.on_enter_fork, "sys_enter_fork", true },
+		{ calls->skel->progs.on_enter_vfork, "sys_enter_vfork", true },
 		{ calls->skel->progs.on_exit_wait, "sys_exit_wait4", false },
 		{ calls->skel->progs.on_exit_wait, "sys_exit_waitid", false },
 		{ calls->skel->progs.on_exit_fork, "sys_exit_clone", false },
 		{ calls->skel->progs.on_exit_fork, "sys_exit_clone3", false },
 		{ calls->skel->progs.on_exit_fork, "sys_exit_fork", true },
 		{ calls->skel->progs.on_exit_fork, "sys_exit_vfork", true },
-		{ calls->skel->progs.on_enter_clone, "sys_enter_clone", false },
-		{ calls->skel->progs.on_enter_clone3, "sys_enter_clone3", false },
-		{ calls->skel->progs.on_enter_fork, "sys_enter_fork", true },
-		{ calls->skel->progs.on_enter_vfork, "sys_enter_vfork", true },
 	};
 	int err = 0;
 
@@ -290,10 +291,10 @@ static int attach_classic(const struct calls *calls, struct links *links)
 
 static int attach_raw(const struct calls *calls, struct links *links)
 {
-	int err = add_link(links, bpf_program__attach_trace(calls->skel->progs.on_sys_exit));
+	int err = add_link(links, bpf_program__attach_trace(calls->skel->progs.on_sys_enter));
 
 	return err ? err :
-		     add_link(links, bpf_program__attach_trace(calls->skel->progs.on_sys_enter));
+		     add_link(links, bpf_program__attach_trace(calls->skel->progs.on_sys_exit));
 }
 
 /* All or nothing. */

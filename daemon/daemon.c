@@ -1196,6 +1196,18 @@ static int open_pins(struct daemon *daemon)
 	return err;
 }
 
+/*
+ * Hooks on system calls went with the other daemon, as when they are off: that
+ * nobody saw calls end since then is no loss.
+ */
+static void forget_unseen_ends(struct daemon *daemon)
+{
+	__u64 sent[LT_KERNEL_KINDS], lost[LT_KERNEL_KINDS];
+
+	kernel_counts(daemon->kernel, sent, lost);
+	daemon->lost[LT_WAIT_CALL] = lost[LT_WAIT_CALL];
+}
+
 /* What another daemon knew, and what its programs have told since. */
 static bool resume(struct daemon *daemon)
 {
@@ -1205,6 +1217,8 @@ static bool resume(struct daemon *daemon)
 
 	daemon->started_ns = kept.started_ns;
 	memcpy(daemon->lost, kept.lost, sizeof(daemon->lost));
+	if (resumed && kernel_calls_tax(daemon->kernel))
+		forget_unseen_ends(daemon);
 	keep_begin(&daemon->keep, daemon->core, daemon->kernel, daemon->lost);
 	if (daemon->keep.pins) {
 		keep_hook(&daemon->keep, hook);

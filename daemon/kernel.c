@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -573,16 +575,19 @@ static uint64_t open_gate(struct kernel *kernel, uint64_t heartbeat_ns)
 
 /*
  * From the moment that the gate says so the new programs work, and the old ones
- * do nothing any more. (On a CPU that is between the two just then both have
+ * do nothing any more once an RCU grace period is over: then their ring has all
+ * that it will have, and no record in it is unfinished. (On a CPU that is between the two just then both have
  * told: see struct told.)
  */
 static void take_over(struct kernel *kernel, uint64_t heartbeat_ns)
 {
 	pins_commit(kernel->pins);
 	kernel->quiet_ns = open_gate(kernel, heartbeat_ns);
+	kernel->told_until_ns = boot_ns() + TOLD_TWICE_NS;
+	if (pins_former_count(kernel->pins)) /* those that are at work are done after it */
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	for (int i = 0; i < pins_former_count(kernel->pins); i++)
 		pins_former_detach(kernel->pins, i, keep_misses, kernel);
-	kernel->told_until_ns = boot_ns() + TOLD_TWICE_NS;
 }
 
 struct former {

@@ -125,19 +125,22 @@ static void remove_generation(const struct pins *pins, uint32_t generation)
 
 /* ---- finding what is there ---- */
 
-static bool read_layout(const struct pins *pins, uint32_t number, struct layout *layout)
+/* Returns 0, -ENOENT if there is none, -EPROTO if it is none of ours, or another -errno. */
+static int read_layout(const struct pins *pins, uint32_t number, struct layout *layout)
 {
-	int fd = get_pin(pins, number, "layout", "");
+	int fd = get_pin(pins, number, "layout", ""), err;
 	struct bpf_map_info info = { 0 };
 	__u32 zero = 0, len = sizeof(info);
-	bool is_good;
 
 	if (fd < 0)
-		return false;
-	is_good = !bpf_obj_get_info_by_fd(fd, &info, &len) && info.key_size == sizeof(zero) &&
-		  info.value_size == sizeof(*layout) && !bpf_map_lookup_elem(fd, &zero, layout);
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (!err && (info.key_size != sizeof(zero) || info.value_size != sizeof(*layout)))
+		err = -EPROTO;
+	if (!err)
+		err = bpf_map_lookup_elem(fd, &zero, layout);
 	close(fd);
-	return is_good;
+	return err;
 }
 
 /* Only directories that are numbers are ours. */
@@ -146,13 +149,17 @@ static void find_generation(void *user, int dir_fd, const char *name)
 	struct pins *pins = user;
 	struct generation found = { 0 };
 	char *end;
+	int err;
 
 	(void)dir_fd;
 	found.number = (uint32_t)strtoul(name, &end, 10);
 	if (*end || !found.number)
 		return;
-	if (!read_layout(pins, found.number, &found.layout))
+	err = read_layout(pins, found.number, &found.layout);
+	if (err == -ENOENT || err == -EPROTO)
 		remove_generation(pins, found.number);
+	else if (err)
+		pins->err = err;
 	else if (pins->former_count < GENERATIONS_MAX)
 		pins->former[pins->former_count++] = found;
 }
@@ -239,6 +246,18 @@ static int open_directory(struct pins *pins, char why[PINS_WHY_SIZE])
 	return err ? err : lock_directory(pins->lock, pins->dir, why);
 }
 
+/* What is there and cannot be read is left alone. */
+static int find_generations(struct pins *pins, char why[PINS_WHY_SIZE])
+{
+	int err = each_entry(pins->dir, find_generation, pins);
+
+	if (!err)
+		err = pins->err;
+	return err ? complain(why, err, "cannot read what is pinned below %s: %s", pins->dir,
+			      strerror(-err)) :
+		     0;
+}
+
 int pins_open(struct pins **pins, const char *dir, char why[PINS_WHY_SIZE])
 {
 	struct pins *p = calloc(1, sizeof(*p));
@@ -256,7 +275,7 @@ int pins_open(struct pins **pins, const char *dir, char why[PINS_WHY_SIZE])
 		err = open_directory(p, why);
 	}
 	if (!err)
-		err = each_entry(dir, find_generation, p);
+		err = find_generations(p, why);
 	if (err) {
 		pins_close(p);
 		return err;
@@ -609,7 +628,8 @@ static bool is_quiet(const struct pins *pins, const struct generation *generatio
 	if (fd >= 0)
 		close(fd);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return err || gate.until_mono_ns < (uint64_t)now.tv_sec * 1000000000U;
+	return err ||
+	       gate.until_mono_ns < (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
 int pins_detach_all(const char *dir, bool stale_only, char why[PINS_WHY_SIZE])

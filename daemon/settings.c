@@ -78,7 +78,7 @@ static const struct setting table[] = {
 	  "how often the table is compared with the kernel's" },
 	{ "batch", DURATION, AT(batch_ns), "50ms", ANY, true,
 	  "how long events may gather in the ring" },
-	{ "ring_size", SIZE, AT(ring_bytes), "8M", 4096, 1 << 30, false,
+	{ "ring_size", SIZE, AT(ring_bytes), "16M", 4096, 1 << 30, false,
 	  "bytes of the ring, a power of two" },
 	{ "memory_max", SIZE, AT(memory_max_bytes), "64M", 64 << 10, UINT64_MAX, true,
 	  "most bytes of the table; the longest reaped go first" },

@@ -373,6 +373,7 @@ struct lt {
 };
 
 static struct lt *current; /* for explanations */
+static int guards;	   /* children that outlive the test */
 static struct cast *casts; /* those that were not freed */
 
 static bool is_program(const char *path)
@@ -454,13 +455,35 @@ static void spawn_daemon(struct lt *lt, const char *const argv[])
 	close(log);
 }
 
-struct lt *lt__start(const char *option, ...)
+/* lifetraced with our usual options, then those of AP. */
+static void start_daemon(struct lt *lt, const char *option, va_list ap)
 {
 	const char *argv[ARGS_MAX];
 	char path[512];
+	int n = 0;
+
+	argv[n++] = bin_path("lifetraced", path, sizeof(path));
+	argv[n++] = "--socket";
+	argv[n++] = lt->socket;
+	argv[n++] = "--repair-interval";
+	argv[n++] = REPAIR_INTERVAL;
+	argv[n++] = "--stream-buffer";
+	argv[n++] = STREAM_BUFFER;
+	n = add_words(argv, n, option, ap);
+	argv[n] = NULL;
+	spawn_daemon(lt, argv);
+}
+
+static void await_daemon(struct lt *lt)
+{
+	lt_await(status_answers(lt), "the daemon does not answer");
+	lt->daemon_fds = fd_count(lt->pid);
+}
+
+struct lt *lt__start(const char *option, ...)
+{
 	struct lt *lt;
 	va_list ap;
-	int n = 0;
 
 	if (geteuid())
 		cr_skip_test("needs root");
@@ -470,21 +493,44 @@ struct lt *lt__start(const char *option, ...)
 	current = lt;
 	lt->own_fds = fd_count(getpid());
 	make_directory(lt);
-	argv[n++] = bin_path("lifetraced", path, sizeof(path));
-	argv[n++] = "--socket";
-	argv[n++] = lt->socket;
-	argv[n++] = "--repair-interval";
-	argv[n++] = REPAIR_INTERVAL;
-	argv[n++] = "--stream-buffer";
-	argv[n++] = STREAM_BUFFER;
 	va_start(ap, option);
-	n = add_words(argv, n, option, ap);
+	start_daemon(lt, option, ap);
 	va_end(ap);
-	argv[n] = NULL;
-	spawn_daemon(lt, argv);
-	lt_await(status_answers(lt), "the daemon does not answer");
-	lt->daemon_fds = fd_count(lt->pid);
+	await_daemon(lt);
 	return lt;
+}
+
+void lt__end_daemon(struct lt *lt, int sig)
+{
+	int code = 0;
+
+	kill(lt->pid, sig);
+	lt_await(has_ended(lt->pid, &code), "the daemon does not end");
+	lt_require(code == (sig == SIGTERM ? 0 : 128 + sig), "the daemon ended with %d", code);
+	lt->pid = 0;
+}
+
+void lt__again(struct lt *lt, const char *option, ...)
+{
+	va_list ap;
+
+	va_start(ap, option);
+	start_daemon(lt, option, ap);
+	va_end(ap);
+	await_daemon(lt);
+}
+
+char *lt__log(const struct lt *lt)
+{
+	int fd = open(lt->log, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *text;
+
+	cr_assert(fd >= 0 && !fstat(fd, &st), "%s: %s", lt->log, strerror(errno));
+	text = calloc(1, (size_t)st.st_size + 1);
+	cr_assert(pread(fd, text, (size_t)st.st_size, 0) == st.st_size, "%s", lt->log);
+	close(fd);
+	return text;
 }
 
 static int child_count(pid_t pid)
@@ -528,11 +574,9 @@ static void end_daemon(struct lt *lt)
 
 void lt__stop(struct lt *lt)
 {
-	int code;
-
 	lt__end_tail(lt);
 	end_daemon(lt);
-	lt_require(waitpid(-1, &code, WNOHANG) < 0 && errno == ECHILD, "a child is left");
+	lt_require(child_count(getpid()) == guards, "a child is left");
 	lt_require(fd_count(getpid()) <= lt->own_fds, "%d descriptors, %d before",
 		   fd_count(getpid()), lt->own_fds);
 	unlink(lt->log);
@@ -1300,7 +1344,7 @@ static bool write_setting(const char *path, const char *value)
 }
 
 /* In the process that restores it: waits for the end of the test, however it comes. */
-static void guard__watch(int fd, const char *path, const char *value)
+static void await_test_end(int fd)
 {
 	char c;
 
@@ -1311,7 +1355,26 @@ static void guard__watch(int fd, const char *path, const char *value)
 	syscall(SYS_close_range, 4, ~0U, 0);
 	while (read(3, &c, 1) > 0)
 		;
-	_exit(write_setting(path, value) ? 0 : 1);
+}
+
+struct guard *guard__command(const char *const argv[])
+{
+	struct guard *guard = calloc(1, sizeof(*guard));
+	int fd[2];
+
+	make_pipe(fd);
+	guard->fd = fd[1];
+	guard->pid = fork();
+	cr_assert(guard->pid >= 0, "fork: %s", strerror(errno));
+	guards++;
+	if (!guard->pid) {
+		close(fd[1]);
+		await_test_end(fd[0]);
+		execv(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	close(fd[0]);
+	return guard;
 }
 
 struct guard *guard__set(const char *path, const char *value)
@@ -1325,9 +1388,11 @@ struct guard *guard__set(const char *path, const char *value)
 	guard->fd = fd[1];
 	guard->pid = fork();
 	cr_assert(guard->pid >= 0, "fork: %s", strerror(errno));
+	guards++;
 	if (!guard->pid) {
 		close(fd[1]);
-		guard__watch(fd[0], path, before);
+		await_test_end(fd[0]);
+		_exit(write_setting(path, before) ? 0 : 1);
 	}
 	close(fd[0]);
 	if (!write_setting(path, value)) {
@@ -1343,7 +1408,8 @@ void guard__restore(struct guard *guard)
 
 	close(guard->fd);
 	lt_await(has_ended(guard->pid, &code), "the guard does not end");
-	lt_require(code == 0, "a kernel setting could not be restored");
+	guards--;
+	lt_require(code == 0, "what the test changed could not be restored: %d", code);
 	free(guard);
 }
 

@@ -107,6 +107,13 @@ struct lt *lt__start(const char *option, ...);
  */
 void lt__stop(struct lt *lt);
 
+/* Ends the daemon by SIG alone, SIGTERM or SIGKILL, and nothing else of LT. */
+void lt__end_daemon(struct lt *lt, int sig);
+/* Then starts another one in its place, as lt__start() does. */
+void lt__again(struct lt *lt, const char *option, ...);
+/* What daemons have written to standard error so far, to be freed. */
+char *lt__log(const struct lt *lt);
+
 pid_t lt__daemon_pid(const struct lt *lt);
 const char *lt__socket(const struct lt *lt);
 
@@ -261,6 +268,8 @@ bool have_program(const char *name);
  */
 struct guard;
 struct guard *guard__set(const char *path, const char *value);
+/* The same for anything that a command undoes; it is to exit with 0. */
+struct guard *guard__command(const char *const argv[]);
 void guard__restore(struct guard *guard);
 
 #endif
