@@ -739,9 +739,9 @@ struct lt_alert_policy {
 struct lt_alert {
 	struct lt_hdr hdr;
 	struct lt_id parent; /* whose leak it is about; pid 0: the host's */
-	__u64 since_ns; /* it fires since; 0: it does not */
-	__u64 held_ns;	/* its condition holds since */
-	__u64 calm_ns;	/* it fires, and its condition does not hold since */
+	__u64 since_ns;	     /* it fires since; 0: it does not */
+	__u64 held_ns;	     /* its condition holds since */
+	__u64 calm_ns;	     /* it fires, and its condition does not hold since */
 	__u64 value;
 	__u32 alert; /* enum alert_kind */
 	__u32 reserved;
@@ -755,6 +755,8 @@ struct lt_ledger {
 	struct lt_hdr hdr;
 	__u64 received[LT_KERNEL_KINDS];
 	__u64 lost[LT_KERNEL_KINDS]; /* of what the kernel side says, told so far */
+	struct lt_hdr last;	     /* of the ring's record that may be met again; size 0: none */
+	struct lt_id last_id;	     /* what follows its header */
 };
 
 /*
@@ -863,7 +865,7 @@ LT_ASSERT(LT_OFFSET(lt_tallies, reap_latency) == 2136);
 LT_ASSERT(sizeof(struct lt_tallies) == 2344);
 LT_ASSERT(LT_OFFSET(lt_health, event_delay) == 72);
 LT_ASSERT(sizeof(struct lt_health) == 184);
-LT_ASSERT(sizeof(struct lt_ledger) == 528);
+LT_ASSERT(sizeof(struct lt_ledger) == 560);
 LT_ASSERT(sizeof(struct lt_gate) == 32);
 LT_ASSERT(sizeof(struct lt_counters) == 384);
 LT_ASSERT(LT_OFFSET(lt_alert_policy, text) == 64);

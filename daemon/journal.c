@@ -13,7 +13,7 @@
 #include "event.h"
 
 #define PAGE 4096U /* of the maps, as values of one are */
-#define HALF_MIN (1U << 20)
+#define HALF_MIN (4U << 20)
 
 /* The beginning of a half. A reader sees size bytes of records, whenever the writer died. */
 struct half {
@@ -164,7 +164,7 @@ int journal_begin(struct journal *journal, size_t bytes)
 
 	if (journal->mapped[next] < need || journal->mapped[next] / 8 > need)
 		err = make_half(journal, next, need);
-	if (err)
+	if (err && !journal->halves[next])
 		return err;
 	journal->halves[next]->sequence = 0;
 	journal->halves[next]->size = 0;
@@ -190,6 +190,11 @@ void journal_cancel(struct journal *journal)
 size_t journal_size(const struct journal *journal)
 {
 	return journal->size;
+}
+
+size_t journal_room(const struct journal *journal)
+{
+	return room(journal, journal->writing);
 }
 
 void journal_void(struct journal *journal)

@@ -31,17 +31,19 @@ size_t journal_replay(const struct journal *journal, record_fn fn, void *user);
 bool journal_append(struct journal *journal, const void *record, size_t len);
 
 /*
- * Begins anew, with room for so many bytes: what is appended from here on makes
- * up the new beginning, and nothing of it counts until journal_commit(). Returns
- * 0 or -errno: then the old one goes on.
+ * Begins anew, with room for so many bytes, or for what there is if the kernel
+ * gives no more (it asks for rights that a daemon gives up): what is appended from
+ * here on makes up the new beginning, and nothing of it counts until
+ * journal_commit(). Returns 0 or -errno: then the old one goes on.
  */
 int journal_begin(struct journal *journal, size_t bytes);
 void journal_commit(struct journal *journal);
 /* Not: the old one goes on. */
 void journal_cancel(struct journal *journal);
 
-/* Bytes appended since the last begin. */
+/* Bytes appended since the last begin, and how many there is room for in all. */
 size_t journal_size(const struct journal *journal);
+size_t journal_room(const struct journal *journal);
 
 /* Nothing in it is true any more. */
 void journal_void(struct journal *journal);

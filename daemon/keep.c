@@ -3,13 +3,12 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Of the reaped, no more than so many outlive the daemon besides those in the journal. */
 #define REAPED_KEPT 1000
-#define LIFE_BYTES 1024 /* about, of one in the journal */
-#define ROOM_MIN (1U << 20)
+#define LIFE_BYTES 1024	    /* about, of one in the journal */
+#define ROOM_MIN (1U << 20) /* besides four times the table */
 
 int keep_open(struct keep *keep, const char *dir)
 {
@@ -35,15 +34,17 @@ void keep_close(struct keep *keep)
 
 struct resuming {
 	struct core *core;
-	struct kept *kept;
-	__u64 received[LT_KERNEL_KINDS];
-	struct lt_hdr *last; /* of the ring's; room for any */
+	uint64_t started_ns;
+	struct lt_ledger ledger;
 };
 
-static void take_ledger(struct resuming *resuming, const struct lt_ledger *ledger)
+static void count_record(struct lt_ledger *ledger, const struct lt_hdr *hdr, size_t len)
 {
-	memcpy(resuming->received, ledger->received, sizeof(resuming->received));
-	memcpy(resuming->kept->lost, ledger->lost, sizeof(ledger->lost));
+	ledger->received[hdr->kind]++;
+	if (len < sizeof(*hdr) + sizeof(ledger->last_id))
+		return;
+	ledger->last = *hdr;
+	memcpy(&ledger->last_id, hdr + 1, sizeof(ledger->last_id));
 }
 
 static void resume_record(void *user, const void *record, size_t len)
@@ -52,16 +53,14 @@ static void resume_record(void *user, const void *record, size_t len)
 	const struct lt_hdr *hdr = record;
 
 	if (len == sizeof(struct lt_ledger) && hdr->kind == LT_LEDGER)
-		take_ledger(resuming, record);
+		memcpy(&resuming->ledger, record, len);
 	if (len == sizeof(struct lt_start) && hdr->kind == LT_START)
-		resuming->kept->started_ns = ((const struct lt_start *)record)->started_ns;
+		resuming->started_ns = ((const struct lt_start *)record)->started_ns;
 	if (len == sizeof(struct lt_counts) && hdr->kind == LT_LOST)
 		for (int i = 0; i < LT_KERNEL_KINDS; i++)
-			resuming->kept->lost[i] += ((const struct lt_counts *)record)->count[i];
-	if (hdr->kind < LT_KERNEL_KINDS && hdr->cpu != LT_NO_CPU && len <= LT_RECORD_MAX) {
-		resuming->received[hdr->kind]++;
-		memcpy(resuming->last, record, len);
-	}
+			resuming->ledger.lost[i] += ((const struct lt_counts *)record)->count[i];
+	if (hdr->kind < LT_KERNEL_KINDS && hdr->cpu != LT_NO_CPU)
+		count_record(&resuming->ledger, hdr, len);
 	core_apply(resuming->core, record, len);
 }
 
@@ -74,24 +73,22 @@ static void no_journal(struct keep *keep, int err)
 
 bool keep_resume(struct keep *keep, struct core *core, struct kernel *kernel, struct kept *kept)
 {
-	struct resuming resuming = { .core = core, .kept = kept };
-	size_t count = 0;
+	struct resuming resuming = { .core = core };
+	size_t count;
 	int err;
 
 	memset(kept, 0, sizeof(*kept));
 	if (!keep->pins || pins_error(keep->pins))
 		return false;
 	err = journal_open(&keep->journal, keep->pins);
-	resuming.last = err ? NULL : calloc(1, LT_RECORD_MAX);
-	if (!resuming.last) {
-		no_journal(keep, err ? err : -ENOMEM);
+	if (err) {
+		no_journal(keep, err);
 		return false;
 	}
 	count = journal_replay(keep->journal, resume_record, &resuming);
-	if (count)
-		kernel_resume(kernel, resuming.received,
-			      resuming.last->size ? resuming.last : NULL);
-	free(resuming.last);
+	kernel_resume(kernel, &resuming.ledger);
+	kept->started_ns = resuming.started_ns;
+	memcpy(kept->lost, resuming.ledger.lost, sizeof(kept->lost));
 	return count;
 }
 
@@ -116,7 +113,7 @@ static bool dump_all(struct keep *keep)
 
 	core_dump_lately(keep->core, REAPED_KEPT, dump_record, &dumping);
 	ledger.hdr.time_ns = core_now_ns(keep->core);
-	memcpy(ledger.received, kernel_received(keep->kernel), sizeof(ledger.received));
+	kernel_fill_ledger(keep->kernel, &ledger);
 	memcpy(ledger.lost, keep->lost, sizeof(ledger.lost));
 	dump_record(&dumping, &ledger.hdr);
 	return dumping.fits;
@@ -131,6 +128,7 @@ static int begin_anew(struct keep *keep)
 	size_t lives = core_totals(keep->core).processes;
 	size_t guess = keep->dumped > lives * LIFE_BYTES ? keep->dumped : lives * LIFE_BYTES;
 	size_t bytes = ROOM_MIN + guess * 4;
+	bool is_all;
 	int err;
 
 	for (;; bytes *= 2) {
@@ -139,7 +137,10 @@ static int begin_anew(struct keep *keep)
 			return err;
 		if (dump_all(keep))
 			break;
+		is_all = journal_room(keep->journal) < bytes / 2;
 		journal_cancel(keep->journal);
+		if (is_all)
+			return -ENOSPC;
 	}
 	keep->dumped = journal_size(keep->journal);
 	journal_commit(keep->journal);
@@ -164,6 +165,8 @@ void keep_begin(struct keep *keep, const struct core *core, const struct kernel 
 	if (!keep->journal)
 		return;
 	err = begin_anew(keep);
+	if (!err) /* the other half, too, has room while it can still be had */
+		err = begin_anew(keep);
 	if (err)
 		give_up(keep, err);
 }

@@ -56,8 +56,9 @@ struct kernel {
 	struct told told[TOLD_MAX]; /* the latest, of the ring before */
 	size_t told_count;
 	uint64_t told_until_ns;
-	struct lt_hdr *last; /* another daemon's last record of a ring; NULL: none, or it was met */
-	record_fn fn;	     /* of the drain under way */
+	struct lt_hdr last; /* another daemon's last record of a ring; size 0: none, or it was met */
+	struct lt_id last_id;
+	record_fn fn; /* of the drain under way */
 	void *user;
 	size_t drained, budget;
 	__u64 received[LT_KERNEL_KINDS];
@@ -239,13 +240,11 @@ static int map_counters(struct kernel *kernel)
 /* The record under way when the other daemon was killed: kept by it, and still in a ring. */
 static bool is_last_of_former(const struct kernel *kernel, const void *record, size_t len)
 {
-	return kernel->last && kernel->last->size == len && !memcmp(kernel->last, record, len);
-}
+	const size_t size = sizeof(kernel->last);
 
-static void forget_last(struct kernel *kernel)
-{
-	free(kernel->last);
-	kernel->last = NULL;
+	return kernel->last.size && len >= size + sizeof(kernel->last_id) &&
+	       !memcmp(&kernel->last, record, size) &&
+	       !memcmp(&kernel->last_id, (const char *)record + size, sizeof(kernel->last_id));
 }
 
 static bool read_told(struct told *told, const struct lt_hdr *record, size_t len)
@@ -292,8 +291,7 @@ static int on_ring_record(void *context, void *record, size_t len)
 		if (len >= sizeof(*hdr) && hdr->kind < LT_KERNEL_KINDS)
 			kernel->received[hdr->kind]++;
 	}
-	if (kernel->last) /* it could only be the first */
-		forget_last(kernel);
+	kernel->last.size = 0; /* it could only be the first */
 	/* the position is past this record already: stopping here loses nothing */
 	return ++kernel->drained >= kernel->budget ? -EAGAIN : 0;
 }
@@ -630,18 +628,18 @@ void kernel_drain_former(struct kernel *kernel, record_fn fn, void *user)
 	}
 }
 
-void kernel_resume(struct kernel *kernel, const __u64 received[LT_KERNEL_KINDS],
-		   const struct lt_hdr *last)
+void kernel_resume(struct kernel *kernel, const struct lt_ledger *ledger)
 {
-	memcpy(kernel->received, received, sizeof(kernel->received));
-	kernel->last = last ? malloc(last->size) : NULL;
-	if (kernel->last)
-		memcpy(kernel->last, last, last->size);
+	memcpy(kernel->received, ledger->received, sizeof(kernel->received));
+	kernel->last = ledger->last;
+	kernel->last_id = ledger->last_id;
 }
 
-const __u64 *kernel_received(const struct kernel *kernel)
+void kernel_fill_ledger(const struct kernel *kernel, struct lt_ledger *ledger)
 {
-	return kernel->received;
+	memcpy(ledger->received, kernel->received, sizeof(kernel->received));
+	ledger->last = kernel->last;
+	ledger->last_id = kernel->last_id;
 }
 
 uint64_t kernel_beat(struct kernel *kernel, uint64_t heartbeat_ns)
@@ -729,7 +727,6 @@ void kernel_close(struct kernel *kernel)
 	ring_buffer__free(kernel->ring);
 	if (kernel->positions)
 		munmap((void *)kernel->positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
-	forget_last(kernel);
 	if (kernel->counters)
 		munmap((void *)kernel->counters, kernel->counters_size);
 	calls_free(kernel->calls);

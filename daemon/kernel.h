@@ -64,10 +64,11 @@ int kernel_ring_fd(const struct kernel *kernel);
 
 /*
  * Goes on from where another daemon was: what it had received, and its last
- * record from a ring, which may still lie there (NULL: none).
+ * record from a ring, which may still lie there.
  */
-void kernel_resume(struct kernel *kernel, const __u64 received[LT_KERNEL_KINDS],
-		   const struct lt_hdr *last);
+void kernel_resume(struct kernel *kernel, const struct lt_ledger *ledger);
+/* The same of this one: all but what was told as lost, which is the caller's. */
+void kernel_fill_ledger(const struct kernel *kernel, struct lt_ledger *ledger);
 
 /*
  * Hands over what lies in the rings of programs that these replace, and removes
@@ -80,9 +81,6 @@ void kernel_drain_former(struct kernel *kernel, record_fn fn, void *user);
  * when (boot time) none had worked, for want of a daemon, or 0.
  */
 uint64_t kernel_beat(struct kernel *kernel, uint64_t heartbeat_ns);
-
-/* What had been received so far, as kernel_resume() takes it. */
-const __u64 *kernel_received(const struct kernel *kernel);
 
 /*
  * Hands over at most budget records. Returns how many; fewer than budget: the

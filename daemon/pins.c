@@ -191,6 +191,8 @@ static int make_directory(const char *dir, char why[PINS_WHY_SIZE])
 	char copy[DIR_MAX], *parent;
 	struct statfs fs;
 
+	if (!access(dir, F_OK)) /* a service's own is mounted by itself */
+		return 0;
 	snprintf(copy, sizeof(copy), "%s", dir);
 	parent = dirname(copy);
 	if (statfs(parent, &fs))
@@ -647,8 +649,6 @@ int pins_detach_all(const char *dir, bool stale_only, char why[PINS_WHY_SIZE])
 		count = 0;
 	for (int i = 0; i < count; i++)
 		remove_generation(pins, pins->former[i].number);
-	if (count == pins->former_count)
-		rmdir(dir);
 	pins_close(pins);
 	return count;
 }

@@ -104,7 +104,7 @@ int pins_former_ring(const struct pins *pins, int i);
 void pins_former_remove(struct pins *pins, int i);
 
 /*
- * Takes all that is pinned below dir out of the kernel; stale_only: if no daemon
+ * Takes all that is pinned below dir out of the kernel (the directory stays); stale_only: if no daemon
  * has been heard of for longer than its heartbeat. Returns how many generations
  * that were, or -errno with why: -EBUSY when a daemon holds it.
  */

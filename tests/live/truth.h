@@ -186,7 +186,8 @@ static inline struct sums sums_now(struct lt *lt)
 	return sums;
 }
 
-/* The sums while nothing is on its way: the smallest, and the most stubborn. */
+/* The sums while nothing is on its way: the smallest births, and the most living, as one that is
+ * exiting counts as an exit and as a process. */
 struct settling {
 	struct sums sums;
 	int births_seen, living_seen;
@@ -201,9 +202,11 @@ static inline bool settled(struct lt *lt, struct settling *s)
 	if (!s->births_seen)
 		s->sums.births = now.births;
 	s->births_seen += now.births == s->sums.births;
-	if (s->living_seen <= 0)
+	if (!s->living_seen || now.living > s->sums.living)
+		s->living_seen = 0;
+	if (!s->living_seen)
 		s->sums.living = now.living;
-	s->living_seen += now.living == s->sums.living ? 1 : -1;
+	s->living_seen += now.living == s->sums.living;
 	return s->births_seen >= 5 && s->living_seen >= 5;
 }
 

@@ -342,7 +342,7 @@ Test(settings, a_reload_takes_what_can_change)
 	settings_set(&fresh, "ring_size", "64k", error);
 	cr_assert_str_eq(settings_reload(&settings, &fresh), "ring_size");
 	cr_assert_eq(settings.zombie_age_ns, 3 * NSEC_PER_SEC);
-	cr_assert_eq(settings.ring_bytes, 8 << 20);
+	cr_assert_eq(settings.ring_bytes, 16 << 20);
 }
 
 /* ---- recordings ---- */
