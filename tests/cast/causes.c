@@ -216,12 +216,11 @@ static void vfork_waits(void)
 
 	keep_child();
 	ready();
-	pid = vfork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
+	pid = clone_fork(CLONE_VFORK, SIGCHLD, 0);
+	if (pid < 0)
+		fail("clone3");
+	if (!pid)
+		die_with_parent();
 	stand_still();
 }
 
