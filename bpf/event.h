@@ -58,6 +58,8 @@
 	X(22, FORK_END, fork_end, lt_fork_end) /* a vfork's parent goes on */     \
 	X(24, EXIT_CALL, exit_call, lt_exit_call) /* exit() or _exit() was called */ \
 	X(25, NEW_FILES, new_files, lt_new_files) /* a program where none is known yet */ \
+	X(26, STACK, stack, lt_stack)         /* the user registers of a fork call */ \
+	X(27, STACK_PART, stack_part, lt_stack_part) /* and memory of its stack */ \
 	/* from the task iterator, and from a daemon's own table */               \
 	X(32, SCAN, scan, lt_life)            /* a process as the iterator met it */ \
 	X(33, LIFE, life, lt_life)            /* a life as another table knew it */ \
@@ -491,6 +493,29 @@ struct lt_life {
 	char text[]; /* as in lt_exec */
 };
 
+/* How far up a stack is copied: from the part that its pointer is in, 8 KiB and more. */
+#define LT_STACK_PART_BYTES 1024
+#define LT_STACK_PARTS 9
+#define LT_STACK_REGS 33
+#define LT_STACK_PARENTS 4096 /* whose stacks are taken at a time */
+
+struct lt_stack {
+	struct lt_hdr hdr;
+	struct lt_id id; /* of the child */
+	struct lt_id parent;
+	__u32 tid; /* who called */
+	__u32 reg_count;
+	__u64 regs[LT_STACK_REGS]; /* in the order of the machine's DWARF numbers, then the pc */
+};
+
+/* They come in the order of their addresses. */
+struct lt_stack_part {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u64 address;
+	__u8 bytes[LT_STACK_PART_BYTES];
+};
+
 struct lt_start {
 	struct lt_hdr hdr;
 	__u64 boot_realtime_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME */
@@ -855,6 +880,8 @@ LT_ASSERT(LT_OFFSET(lt_tasks, thread) == 120);
 LT_ASSERT(sizeof(struct lt_adopter) == 48);
 LT_ASSERT(sizeof(struct lt_reaping) == 416);
 LT_ASSERT(sizeof(struct lt_adoption) == 40);
+LT_ASSERT(sizeof(struct lt_stack) == 320);
+LT_ASSERT(sizeof(struct lt_stack_part) == 1064);
 LT_ASSERT(LT_OFFSET(lt_limits, path) == 104);
 LT_ASSERT(sizeof(struct lt_leak) == 168);
 LT_ASSERT(LT_OFFSET(lt_silence, text) == 48);

@@ -36,6 +36,7 @@ struct options {
 	bool check;
 	uint64_t warning, critical;
 	bool watch;
+	bool stacks;	    /* leaks */
 	bool list, remove;  /* silence */
 	const char *method; /* of HTTP; NULL: GET */
 	uint64_t for_ns;    /* record: 0: until interrupted */
@@ -96,6 +97,7 @@ struct command {
 #define TAKES_WATCH 32
 #define TAKES_TOP 64
 #define TAKES_SILENCES 128
+#define TAKES_STACKS 256
 
 extern const struct command commands[];
 const struct command *find_command(const char *name);

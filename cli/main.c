@@ -58,9 +58,10 @@ const struct command commands[] = {
 	  .summary = "Lists parents that leak zombies: how fast, and when the pids run out",
 	  .examples = "  lifetrace leaks --watch\n"
 		      "  lifetrace leaks --min 20 --older 10m --json\n"
-		      "  lifetrace leaks --unit 'ci-*.service'\n",
+		      "  lifetrace leaks --unit 'ci-*.service'\n"
+		      "  lifetrace leaks --stacks --pid 4711\n",
 	  .view = VIEW_LEAKS,
-	  .takes = TAKES_JSON | TAKES_SOCKET | TAKES_WATCH,
+	  .takes = TAKES_JSON | TAKES_SOCKET | TAKES_WATCH | TAKES_STACKS,
 	  .run = run_live,
 	  .show = show_leaks },
 	{ .name = "cow",

@@ -55,6 +55,13 @@ static int take_watch(struct options *options, const char *value)
 	return 0;
 }
 
+static int take_stacks(struct options *options, const char *value)
+{
+	(void)value;
+	options->stacks = true;
+	return 0;
+}
+
 static int take_list(struct options *options, const char *value)
 {
 	(void)value;
@@ -152,6 +159,8 @@ static const struct own_option {
 	{ "warning", "N", "exit 1 from so many flagged zombies [1]", TAKES_CHECK, take_warning },
 	{ "critical", "N", "exit 2 from so many [5]", TAKES_CHECK, take_critical },
 	{ "watch", NULL, "show it anew every second", TAKES_WATCH, take_watch },
+	{ "stacks", NULL, "show where those that are zombies now were forked (root; stacks = on)",
+	  TAKES_STACKS, take_stacks },
 	{ "list", NULL, "list the silences", TAKES_SILENCES, take_list },
 	{ "remove", NULL, "end the silence of this UNIT, COMM or PID", TAKES_SILENCES,
 	  take_remove },

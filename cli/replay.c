@@ -257,6 +257,8 @@ static int recorded_get(struct source *source, const struct options *options, co
 		*document = view_births(recorded->core, now_ns, &options->filter, &everyone);
 	else if (!strcmp(what, "cow"))
 		*document = view_cow(recorded->core, now_ns, &options->filter, &everyone);
+	else if (!strcmp(what, "stacks"))
+		*document = view_stacks(recorded->core, now_ns, &options->filter);
 	else if (!strcmp(what, "leaks"))
 		*document = view_leaks(recorded->core, now_ns, &options->filter, &everyone);
 	else if (!strcmp(what, "why"))

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "columns.h"
 #include "core/text.h"
+#include "stacks.h"
 
 /* ---- documents ---- */
 
@@ -99,9 +100,47 @@ int show_births(const struct options *options, struct source *source)
 	return show_rows(options, source, &births_view);
 }
 
+static int get_stacks(const struct options *options, struct source *source, json_t **document)
+{
+	struct options only_pid = { .at_ns = options->at_ns, .filter.pid = options->filter.pid };
+
+	only_pid.filter.has_pid = options->filter.has_pid;
+	if (options->filter.has_pid)
+		snprintf(only_pid.query, QUERY_SIZE, "pid=%" PRIu64, options->filter.pid);
+	return source->ops->get(source, &only_pid, "stacks", document);
+}
+
+/* The daemon copies stacks; what they mean only who may read the process can say. */
+static int show_leaks_with_stacks(const struct options *options, struct source *source)
+{
+	json_t *document, *stacks, *row;
+	int status = get_stacks(options, source, &stacks);
+	const json_t *rows;
+	size_t i;
+
+	if (status)
+		return status;
+	status = source->ops->get(source, options, "leaks", &document);
+	rows = json_object_get(document, "leaks");
+	json_array_foreach((json_t *)rows, i, row)
+		json_object_set_new(row, "stacks",
+				    stacks_of_parent(json_object_get(stacks, "stacks"), row));
+	json_decref(stacks);
+	if (!status && options->json)
+		status = print_json(document);
+	else if (!status && json_array_size(rows))
+		json_array_foreach((json_t *)rows, i, row)
+			print_stacks(row);
+	else if (!status)
+		puts("no leaks");
+	json_decref(document);
+	return status;
+}
+
 static int show_leaks_once(const struct options *options, struct source *source)
 {
-	return show_rows(options, source, &leaks_view);
+	return options->stacks ? show_leaks_with_stacks(options, source) :
+				 show_rows(options, source, &leaks_view);
 }
 
 int show_leaks(const struct options *options, struct source *source)

@@ -28,6 +28,7 @@
 #include "proc.h"
 #include "server.h"
 #include "silences.h"
+#include "stacks.h"
 
 /* Records between two looks at everything else; clients are served in between. */
 #define DRAIN_BUDGET 512
@@ -69,6 +70,10 @@ struct daemon {
 	struct kernel *kernel;
 	struct keep keep;
 	uint64_t started_ns;	   /* observing since then: what was kept says so, or now */
+	struct stacks *stacks;	   /* NULL: off */
+	int stacks_err;		   /* why, where they are wanted */
+	uint64_t stacks_version;   /* of the leakers that they are taken of */
+	struct lt_id stacks_also;  /* a parent that somebody named; pid 0: none */
 	struct handlers *handlers; /* NULL: off */
 	int handlers_err;	   /* why, where they are wanted */
 	struct server *server;
@@ -586,6 +591,55 @@ static void on_wishes(void *user)
 	kernel_send_wait_calls(daemon->kernel, wishes.records || wishes.kinds & 1U << CHANGE_WAIT);
 }
 
+/* ---- stacks: of those that leak, and of nobody else ---- */
+
+struct parents {
+	struct lt_id all[LT_STACK_PARENTS];
+	size_t count;
+};
+
+static void note_parent(void *user, struct lt_id id)
+{
+	struct parents *parents = user;
+
+	if (parents->count < LT_STACK_PARENTS)
+		parents->all[parents->count++] = id;
+}
+
+static void plan_stacks(struct daemon *daemon)
+{
+	uint64_t version = core_leakers_version(daemon->core);
+	static struct parents parents;
+	int err;
+
+	if (!daemon->stacks || version == daemon->stacks_version)
+		return;
+	daemon->stacks_version = version;
+	parents.count = 0;
+	if (daemon->stacks_also.pid)
+		note_parent(&parents, daemon->stacks_also);
+	core_each_leaker(daemon->core, note_parent, &parents);
+	err = stacks_of(daemon->stacks, parents.all, parents.count);
+	if (err)
+		log_warn("cannot take stacks: %s", strerror(-err));
+}
+
+/* Also of this one. Returns 0, or why there are none. */
+static int want_stacks(void *user, uint64_t pid)
+{
+	struct daemon *daemon = user;
+
+	if (!daemon->stacks)
+		return daemon->stacks_err ? daemon->stacks_err : -EOPNOTSUPP;
+	if (!pid)
+		return 0;
+	if (!core_find(daemon->core, pid, &daemon->stacks_also))
+		return -ESRCH;
+	daemon->stacks_version = UINT64_MAX; /* no such one */
+	plan_stacks(daemon);
+	return 0;
+}
+
 /*
  * The core's next deadline; rounded up, so that the timer does not come too
  * soon. Called whenever the core has changed.
@@ -595,6 +649,7 @@ static void plan_due(struct daemon *daemon)
 	uint64_t due_ns = core_next_due_ns(daemon->core);
 
 	plan_calls(daemon);
+	plan_stacks(daemon);
 	if (due_ns == UINT64_MAX)
 		sd_event_source_set_enabled(daemon->due, SD_EVENT_OFF);
 	else
@@ -614,7 +669,8 @@ static void want_pass(struct daemon *daemon)
 static bool is_repairable(unsigned kind)
 {
 	return kind != LT_WAIT && kind != LT_WAIT_CALL && kind != LT_FORK_FAIL &&
-	       kind != LT_FORK_END && kind != LT_COW && kind != LT_COW_FAULT;
+	       kind != LT_FORK_END && kind != LT_COW && kind != LT_COW_FAULT && kind != LT_STACK &&
+	       kind != LT_STACK_PART;
 }
 
 static void look_for_losses(struct daemon *daemon)
@@ -1159,6 +1215,22 @@ static void open_handlers(struct daemon *daemon)
 		log_warn("cannot observe exit handlers: %s", strerror(-daemon->handlers_err));
 }
 
+static void open_stacks(struct daemon *daemon)
+{
+	const struct stacks_options options = {
+		.ring_fd = kernel_ring_fd(daemon->kernel),
+		.counters_fd = kernel_counters_fd(daemon->kernel),
+		.ring_bytes = daemon->settings->ring_bytes,
+		.btf = daemon->settings->btf,
+	};
+
+	if (!daemon->settings->stacks)
+		return;
+	daemon->stacks_err = stacks_open(&daemon->stacks, &options);
+	if (daemon->stacks_err)
+		log_warn("cannot take stacks: %s", strerror(-daemon->stacks_err));
+}
+
 static int open_server(struct daemon *daemon)
 {
 	struct server_context context = { .core = daemon->core,
@@ -1167,6 +1239,7 @@ static int open_server(struct daemon *daemon)
 					  .look_at_cow = look_at_cow,
 					  .ask_why = ask_why,
 					  .silence = silence,
+					  .want_stacks = want_stacks,
 					  .wishes_changed = on_wishes,
 					  .user = daemon };
 	int err = server_new(&daemon->server, daemon->event, daemon->listen_fd, daemon->metrics_fd,
@@ -1268,6 +1341,7 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 	if (err)
 		return err;
 	open_handlers(daemon);
+	open_stacks(daemon);
 	err = add_signals(daemon);
 	if (err >= 0)
 		err = add_sources(daemon, invocation);
@@ -1292,6 +1366,7 @@ static void daemon_close(struct daemon *daemon, bool is_private)
 	notify_free(daemon->notify);
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
 		sd_event_source_unref(sources[i]);
+	stacks_close(daemon->stacks);
 	handlers_close(daemon->handlers);
 	kernel_close(daemon->kernel);
 	keep_close(&daemon->keep);

@@ -837,6 +837,25 @@ static enum MHD_Result answer_silences(struct request *request)
 			   view_silences(core, core_now_ns(core)));
 }
 
+static enum MHD_Result answer_stacks(struct request *request)
+{
+	const struct server_context *context = &request->server->context;
+	int err;
+
+	if (request->viewer.uid)
+		return answer_error(request->connection, MHD_HTTP_FORBIDDEN,
+				    "a stack holds what a program works on: only root may");
+	err = context->want_stacks(context->user, request->filter.pid);
+	if (err)
+		return answer_error(request->connection, MHD_HTTP_NOT_FOUND,
+				    err == -ESRCH      ? "no process lives under that pid" :
+				    err == -EOPNOTSUPP ? "stacks are not taken: stacks = off" :
+							 "stacks cannot be taken on this kernel");
+	return answer_json(request->connection, MHD_HTTP_OK,
+			   view_stacks(context->core, core_now_ns(context->core),
+				       &request->filter));
+}
+
 static enum MHD_Result answer_health(struct request *request)
 {
 	return answer_text(request->connection, MHD_HTTP_OK, strdup("ok\n"), 3, "text/plain");
@@ -873,6 +892,7 @@ static const struct route {
 	{ "/v1/leaks", VIEW_LEAKS, get_leaks, NULL, true, false, false },
 	{ "/v1/why", VIEW_WHY, NULL, answer_why, true, false, false },
 	{ "/v1/alerts", 0, get_alerts, NULL, true, false, false },
+	{ "/v1/stacks", VIEW_STACKS, NULL, answer_stacks, true, false, false },
 	{ "/v1/silences", VIEW_SILENCES, NULL, answer_silences, true, false, true },
 	{ "/v1/events", VIEW_EVENTS, NULL, stream_events, false, false, false },
 	{ "/v1/record", 0, NULL, stream_records, true, false, false },

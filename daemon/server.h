@@ -32,6 +32,11 @@ struct server_context {
 	 * with the daemon's end. Returns 0 or -errno: see silences.h.
 	 */
 	int (*silence)(void *user, const char *what, uint64_t for_ns, bool *kept);
+	/*
+	 * Somebody asks for stacks; from here on also of this parent (0: of none
+	 * besides). Returns 0, -ESRCH if it is not there, or why none are taken.
+	 */
+	int (*want_stacks)(void *user, uint64_t pid);
 	void *user;
 };
 

@@ -122,6 +122,8 @@ static const struct setting table[] = {
 	  "lifetrace-alert: file of what is to be delivered; empty: none" },
 	{ "alert_queue_max", COUNT, AT(alert_queue_max), "1000", 1, 100000, false,
 	  "lifetrace-alert: most alerts that wait; what is over gives way first" },
+	{ "stacks", SWITCH, AT(stacks), "off", ANY, false,
+	  "on: of parents that hold a flagged zombie, where each further child is forked (leaks --stacks)" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };

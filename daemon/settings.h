@@ -64,6 +64,7 @@ struct settings {
 	uint64_t cow;		/* enum cow_set */
 	uint64_t cow_max;
 	uint64_t exit_handlers; /* 0: off, 1: on */
+	uint64_t stacks;	/* likewise */
 	uint64_t heartbeat_ns;
 };
 

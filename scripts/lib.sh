@@ -22,6 +22,7 @@ ninja-build       cmd:ninja
 pkg-config        cmd:pkg-config
 libbpf-dev        pc:libbpf
 libelf-dev        pc:libelf
+libdw-dev         pc:libdw
 zlib1g-dev        pc:zlib
 libmicrohttpd-dev pc:libmicrohttpd
 libjansson-dev    pc:jansson

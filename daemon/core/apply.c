@@ -201,6 +201,7 @@ static void enter_reaped(struct core *core, struct life *life, uint64_t time_ns,
 		policy_drop_zombie(core, life);
 	life_set_tracer(core, life, (struct lt_id){ 0 });
 	life_leave_parent(life);
+	stack_free(core, life);
 	core_release(core, life->death, sizeof(*life->death));
 	life->death = NULL;
 	queue_put(core, life, QUEUE_REAPED);
@@ -1112,6 +1113,22 @@ static void apply_limits(struct core *core, const struct lt_limits *e)
 		return;
 	leak_set_limits(core, life, e);
 	alerts_judge_pids(core, life);
+}
+
+static void apply_stack(struct core *core, const struct lt_stack *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life)
+		stack_begin(core, life, e);
+}
+
+static void apply_stack_part(struct core *core, const struct lt_stack_part *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life)
+		stack_add(life, e);
 }
 
 static void apply_silence(struct core *core, const struct lt_silence *e)

@@ -540,6 +540,7 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 {
 	struct dump *dump = calloc(1, sizeof(*dump));
 	struct cgroup_info *cgroup, *next_cgroup;
+	const struct stack *stack;
 	struct life *life;
 
 	if (!dump)
@@ -565,6 +566,8 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 		dump_reaping(dump, life);
 	for (life = lately_reaped(core, reaped_max); life; life = life->next) /* in their order */
 		dump_life(dump, life);
+	DL_FOREACH(core->stacks, stack)
+		stack_dump(stack, emit, user);
 	EACH_LIFE(core, life)
 		if (life->leak)
 			dump_leak(dump, life->leak);

@@ -183,4 +183,9 @@ bool core_may_silence(const struct core *core);
 /* Gives each as an LT_SILENCE record. */
 void core_each_silence(const struct core *core, core_emit_fn fn, void *user);
 
+/* Calls fn for each living parent that holds a flagged zombie. */
+void core_each_leaker(const struct core *core, core_id_fn fn, void *user);
+/* Another number whenever there are others. */
+uint64_t core_leakers_version(const struct core *core);
+
 #endif

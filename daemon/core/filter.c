@@ -181,7 +181,8 @@ static int set_lately(struct filter *filter, const char *value)
 #define VIEW_ANY (VIEW_ROWS | VIEW_EVENTS)
 
 const struct filter_option filter_options[] = {
-	{ "pid", "PID", "this process only", VIEW_ANY | VIEW_TREE | VIEW_WHY, set_pid },
+	{ "pid", "PID", "this process only", VIEW_ANY | VIEW_STACKS | VIEW_TREE | VIEW_WHY,
+	  set_pid },
 	{ "comm", "GLOB", "processes of this name", VIEW_ANY, set_comm },
 	{ "uid", "UID", "processes of this user", VIEW_ANY, set_uid },
 	{ "unit", "GLOB", "processes of this systemd unit", VIEW_ANY, set_unit },

@@ -123,6 +123,7 @@ void leak_free(struct core *core, struct leak *leak)
 	if (!leak)
 		return;
 	limits_free(core, leak);
+	core->leakers_version += leak->flagged > 0;
 	leak->parent->leak = NULL;
 	core_release(core, leak, sizeof(*leak));
 }

@@ -107,6 +107,7 @@ struct rare {
 	struct failures failures;  /* its own fork calls' */
 	struct cow_sum cow_before; /* counted in places in the kernel's table that it lost */
 	struct reaping *reaping;   /* see life_reaping() */
+	struct stack *stack;	   /* see life_stack() */
 };
 
 /*
@@ -169,6 +170,16 @@ enum queue {
 	QUEUE_AGED,
 	QUEUE_REAPED,
 	QUEUES
+};
+
+/* Where a child was forked: bytes from begin on, to be unwound by whoever asks. */
+struct stack {
+	struct stack *prev, *next; /* the oldest first */
+	struct life *life;
+	struct lt_stack at;
+	uint64_t begin;
+	uint32_t len;
+	uint8_t bytes[LT_STACK_PARTS * LT_STACK_PART_BYTES];
 };
 
 struct life {
@@ -257,6 +268,9 @@ struct core {
 	struct leak *settling;
 	struct hold *held[WEIGHTS];
 	struct silence *silences;
+	struct stack *stacks;
+	uint32_t stack_count;
+	uint64_t leakers_version; /* changes with who holds flagged zombies */
 	uint32_t silence_count;
 	bool restoring; /* another table's knowledge: no leak opens by it */
 	uint64_t now_ns;
@@ -378,6 +392,13 @@ static inline uint64_t life_held_ns(const struct life *life)
 {
 	return life->death && life->death->hold ? life->death->hold->since_ns : life->zombie_ns;
 }
+
+/* stack.c: NULL where none was taken */
+struct stack *life_stack(const struct life *life);
+void stack_begin(struct core *core, struct life *life, const struct lt_stack *e);
+void stack_add(struct life *life, const struct lt_stack_part *e);
+void stack_free(struct core *core, struct life *life);
+void stack_dump(const struct stack *stack, core_emit_fn emit, void *user);
 
 /* silence.c: the one that covers a leak of this parent and lasts the longest, or NULL */
 const struct silence *silence_of(const struct core *core, const struct life *parent);

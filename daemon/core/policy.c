@@ -152,7 +152,7 @@ static void leak_add(struct core *core, struct life *parent, enum weight weight)
 
 	if (!leak)
 		return;
-	leak->flagged++;
+	core->leakers_version += !leak->flagged++;
 	leak->aged += weight == WEIGHS_AGED;
 	leak_evaluate(core, leak);
 }
@@ -163,7 +163,7 @@ static void leak_sub(struct core *core, struct life *parent, enum weight weight)
 
 	if (!leak || !leak->flagged)
 		return;
-	leak->flagged--;
+	core->leakers_version += !--leak->flagged;
 	leak->aged -= weight == WEIGHS_AGED;
 	leak_evaluate(core, leak);
 	leak_drop_if_idle(core, leak);

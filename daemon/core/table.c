@@ -380,6 +380,7 @@ void life_free(struct core *core, struct life *life)
 	core_release(core, life->death, sizeof(*life->death));
 	core_release(core, life->waits, sizeof(*life->waits));
 	reaping_free(core, life);
+	stack_free(core, life);
 	cow_free(core, life);
 	leak_free(core, life->leak);
 	core_release(core, life->rare, sizeof(*life->rare));

@@ -56,7 +56,8 @@ enum view_kind {
 	VIEW_BIRTHS = 32,
 	VIEW_LEAKS = 64,
 	VIEW_WHY = 128,
-	VIEW_SILENCES = 256
+	VIEW_SILENCES = 256,
+	VIEW_STACKS = 512
 };
 
 /* One filter: its name is the query parameter and the long option. */
@@ -104,6 +105,8 @@ json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter
  */
 json_t *view_why(const struct core *core, uint64_t now_ns, uint64_t pid,
 		 const struct viewer *viewer);
+/* Where the zombies of a parent, or all, were forked, as far as stacks were taken. */
+json_t *view_stacks(const struct core *core, uint64_t now_ns, const struct filter *filter);
 json_t *view_silences(const struct core *core, uint64_t now_ns);
 json_t *view_status(const struct core *core, uint64_t now_ns);
 /* One line of `tail`. */

@@ -523,6 +523,260 @@ LT_TEST(leaking, silences_from_a_bad_file)
 	remove_path(file);
 }
 
+/* ---- stacks ---- */
+
+static struct lt *start_stacks(void)
+{
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "1", "--leak-age", "1h",
+				  "--stacks", "on", "--syscall-hooks", "off", NULL);
+
+	lt__tail(lt);
+	return lt;
+}
+
+/* Its bait is flagged: from here on its stacks are taken. */
+static void await_bait(struct lt *lt, struct cast *cast)
+{
+	cast__hold(cast, "baited");
+	lt__await_event(lt, lt__id(lt, cast__pid(cast)), "leak-open", 0);
+}
+
+static json_t *stacks(struct lt *lt, pid_t pid)
+{
+	json_t *json, *groups;
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	json = lt__json(lt, NULL, "leaks", "--stacks", "--pid", number, NULL);
+	groups = json_incref(json_at(json_array_get(json_at(json, "leaks"), 0), "stacks"));
+	json_decref(json);
+	lt_require(json_is_array(groups), "no stacks");
+	return groups;
+}
+
+/* Whether the calls went through these functions, from the innermost on: "site_b main". */
+static bool goes_through(const json_t *group, const char *names)
+{
+	char words[256], *save = NULL, *word;
+	const json_t *frames = json_at(group, "frames");
+	size_t at = 0;
+
+	snprintf(words, sizeof(words), "%s", names);
+	for (word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		for (; at < json_array_size(frames); at++) {
+			const char *name =
+				json_string_value(json_at(json_array_get(frames, at), "function"));
+
+			if (name && !strcmp(name, word))
+				break;
+		}
+		if (at == json_array_size(frames))
+			return false;
+	}
+	return true;
+}
+
+static int64_t zombies_through(const json_t *groups, const char *names)
+{
+	const json_t *group;
+	int64_t sum = 0;
+	size_t i;
+
+	json_array_foreach(groups, i, group)
+		sum += goes_through(group, names) ? int_at(group, "zombies") : 0;
+	return sum;
+}
+
+static void require_through(const json_t *groups, const char *names, int64_t zombies)
+{
+	char *dump = json_dumps(groups, JSON_INDENT(1));
+
+	lt_require(zombies_through(groups, names) == zombies, "%ld through %s, not %ld, of %s",
+		   zombies_through(groups, names), names, zombies, dump);
+	free(dump);
+}
+
+LT_TEST(stacks, of_two_sites_three_to_one)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast = cast__start("leaksites", "sites", "5", NULL);
+	json_t *groups, *frame;
+	size_t i;
+
+	await_bait(lt, cast);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	groups = stacks(lt, cast__pid(cast));
+	require_through(groups, "leaf_fork site_a main", 15);
+	require_through(groups, "leaf_fork site_b main", 5);
+	lt_require(goes_through(json_array_get(groups, 0), "site_a"), "not the most first");
+	json_array_foreach(json_at(json_array_get(groups, 0), "frames"), i, frame)
+		if (json_matches(frame, "function=site_a"))
+			lt_require(strstr(str_at(frame, "file"), "leaksites.c") &&
+					   int_at(frame, "line") > 0,
+				   "no source line");
+	json_decref(groups);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Through what a C library makes children by: clone3 or vfork, whose tables end early. */
+static void check_library(const char *how, const char *names)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast = cast__start("leaksites", how, "4", NULL);
+	json_t *groups;
+
+	await_bait(lt, cast);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	groups = stacks(lt, cast__pid(cast));
+	require_through(groups, names, 4);
+	json_decref(groups);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(stacks, of_posix_spawn)
+{
+	check_library("spawn", "site_spawn main");
+}
+
+LT_TEST(stacks, of_system)
+{
+	check_library("system", "site_system main");
+}
+
+LT_TEST(stacks, of_popen)
+{
+	check_library("popen", "site_popen main");
+}
+
+/* A program that is deleted meanwhile: its file is read all the same. */
+LT_TEST(stacks, of_a_deleted_program)
+{
+	struct lt *lt = start_stacks();
+	char member[4096], copy[] = "/tmp/lt-deleted-XXXXXX";
+	const char *argv[] = { copy, "sites", "2", NULL };
+	const char *cp[] = { "cp", cast__path("leaksites", member, sizeof(member)), copy, NULL };
+	struct cast *cast;
+	json_t *groups;
+
+	close(mkstemp(copy));
+	lt_require(!run_quietly(cp) && !chmod(copy, 0755), "cp");
+	cast = cast__startv(argv);
+	await_bait(lt, cast);
+	unlink(copy);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	groups = stacks(lt, cast__pid(cast));
+	require_through(groups, "site_a main", 6);
+	json_decref(groups);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* In a mount namespace where its path means nothing to us. */
+LT_TEST(stacks, of_another_mount_namespace)
+{
+	static const char script[] =
+		"mount -t tmpfs none /mnt && cp \"$0\" /mnt/elsewhere && exec /mnt/elsewhere sites 2";
+	struct lt *lt = start_stacks();
+	char member[4096];
+	const char *argv[] = { "unshare", "-m",	  "sh",
+			       "-c",	  script, cast__path("leaksites", member, sizeof(member)),
+			       NULL };
+	struct cast *cast = cast__startv(argv);
+	json_t *groups;
+
+	await_bait(lt, cast);
+	lt_require(access("/mnt/elsewhere", F_OK), "it is here, too");
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	groups = stacks(lt, cast__pid(cast));
+	require_through(groups, "site_b main", 2);
+	json_decref(groups);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Python's own frames: its interpreter's functions, where it has their names. */
+LT_TEST(stacks, of_pythons_subprocess)
+{
+	static const char script[] = "import os, subprocess, sys\n"
+				     "keep = []\n"
+				     "def leak():\n"
+				     "    p = subprocess.Popen(['true'])\n"
+				     "    keep.append(p)\n"
+				     "    os.waitid(os.P_PID, p.pid, os.WEXITED | os.WNOWAIT)\n"
+				     "print('self=%d' % os.getpid(), flush=True)\n"
+				     "leak()\n"
+				     "print('hold=baited', flush=True)\n"
+				     "sys.stdin.readline()\n"
+				     "for i in range(4):\n"
+				     "    leak()\n"
+				     "print('hold=leaked', flush=True)\n"
+				     "sys.stdin.readline()\n";
+	const char *argv[] = { "python3", "-c", script, NULL };
+	json_t *groups, *group, *frame;
+	struct cast *cast;
+	int64_t sum = 0;
+	struct lt *lt;
+	size_t i, j, named = 0;
+
+	if (!have_program("python3"))
+		cr_skip_test("no python3");
+	lt = start_stacks();
+	cast = cast__startv(argv);
+	await_bait(lt, cast);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	groups = stacks(lt, cast__pid(cast));
+	json_array_foreach(groups, i, group) {
+		sum += int_at(group, "zombies");
+		json_array_foreach(json_at(group, "frames"), j, frame)
+			named += json_is_string(json_at(frame, "module"));
+	}
+	lt_require(sum == 4, "%ld of 4", sum);
+	lt_require(named >= 10, "only %zu frames in files", named);
+	json_decref(groups);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Nobody pays who holds no flagged zombie, and nothing is taken where it is off. */
+LT_TEST(stacks, of_no_others)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast = cast__start("leaksites", "sites", "1", NULL);
+	struct output output;
+	json_t *json, *stack;
+	char number[16];
+	size_t i;
+
+	await_bait(lt, cast);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	lt__fence(lt);
+	json = lt__json(lt, NULL, "leaks", "--stacks", NULL);
+	json_array_foreach(json_at(json, "leaks"), i, stack)
+		if (int_at(stack, "pid") != cast__pid(cast))
+			lt_require(!zombies_through(json_at(stack, "stacks"), "main"), "others");
+	json_decref(json);
+	cast__free(cast);
+	lt__stop(lt);
+	lt = start();
+	cast = leak(lt, "6");
+	snprintf(number, sizeof(number), "%d", cast__pid(cast));
+	lt__run(lt, &output, "leaks", "--stacks", "--pid", number, NULL);
+	lt_require(output.code == 1 && is_one_line(output.err) &&
+			   strstr(output.err, "stacks = off"),
+		   "exit %d: %s", output.code, output.err);
+	output__free(&output);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 /* ---- replay ---- */
 
 static json_t *recorded_leaks(struct lt *lt, const char *file)

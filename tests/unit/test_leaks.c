@@ -522,3 +522,96 @@ Test(silences, are_bounded)
 	cr_assert_eq(core_totals(bench->core).memory_bytes, bytes);
 	bench_free(bench);
 }
+
+/* ---- stacks ---- */
+
+static void feed_stack(struct bench *bench, uint64_t ms, uint64_t child, uint64_t begin, int parts)
+{
+	struct lt_stack e = { .hdr = { sizeof(e), LT_STACK, 0, MS(ms) },
+			      .id = id_of(child),
+			      .parent = id_of(PARENT),
+			      .tid = PARENT,
+			      .reg_count = 17,
+			      .regs = { [16] = child } };
+	struct lt_stack_part part = { .hdr = { sizeof(part), LT_STACK_PART, 0, MS(ms) },
+				      .id = id_of(child) };
+
+	feed(bench, &e);
+	for (int i = 0; i < parts; i++) {
+		part.address = begin + (uint64_t)i * sizeof(part.bytes);
+		memset(part.bytes, i, sizeof(part.bytes));
+		feed(bench, &part);
+	}
+}
+
+static json_t *stacks_in(struct bench *bench)
+{
+	static const struct filter all = { 0 };
+	json_t *document = view_stacks(bench->core, core_now_ns(bench->core), &all);
+	json_t *rows = json_incref(json_object_get(document, "stacks"));
+
+	json_decref(document);
+	return rows;
+}
+
+Test(stack_records, are_of_zombies_until_they_are_reaped)
+{
+	struct bench *bench = with_parent();
+	json_t *rows;
+
+	feed_fork(bench, 100, 100, PARENT);
+	feed_stack(bench, 100, 100, 0x1000, 20); /* more than there are to be */
+	rows = stacks_in(bench);
+	cr_assert_eq(json_array_size(rows), 0); /* it lives */
+	json_decref(rows);
+	feed_exit(bench, 200, 100, PARENT, 0, NOBODY, 0);
+	feed_notify(bench, 200, 100, PARENT, 0, 0);
+	rows = stacks_in(bench);
+	cr_assert_eq(json_array_size(rows), 1);
+	expect_text(text_at(json_array_get(rows, 0), "begin"), "0x1000");
+	cr_assert_eq(strlen(text_at(json_array_get(rows, 0), "bytes")),
+		     2 * LT_STACK_PARTS * LT_STACK_PART_BYTES);
+	cr_assert_eq(strlen(text_at(json_array_get(rows, 0), "regs")), 2 * 17 * 8);
+	json_decref(rows);
+	feed_free(bench, 300, 100);
+	rows = stacks_in(bench);
+	cr_assert_eq(json_array_size(rows), 0);
+	json_decref(rows);
+	bench_free(bench);
+}
+
+/* What does not follow on what came before is of no use. */
+Test(stack_records, with_a_gap_end_there)
+{
+	struct bench *bench = with_parent();
+	struct lt_stack_part late = { .hdr = { sizeof(late), LT_STACK_PART, 0, MS(150) },
+				      .id = id_of(100),
+				      .address = 0x9000 };
+	json_t *rows;
+
+	zombie_of(bench, 100, 100, PARENT);
+	feed_stack(bench, 101, 100, 0x1000, 2);
+	feed(bench, &late);
+	late.id = id_of(4711);
+	feed(bench, &late);
+	rows = stacks_in(bench);
+	cr_assert_eq(strlen(text_at(json_array_get(rows, 0), "bytes")), 4 * LT_STACK_PART_BYTES);
+	json_decref(rows);
+	bench_free(bench);
+}
+
+Test(stack_records, are_bounded)
+{
+	struct bench *bench = with_parent();
+	json_t *rows;
+
+	for (uint64_t i = 0; i < 2000; i++) {
+		zombie_of(bench, 100 + i, 100 + i, PARENT);
+		feed_stack(bench, 100 + i, 100 + i, 0x1000, 1);
+	}
+	rows = stacks_in(bench);
+	cr_assert_eq(json_array_size(rows), 512);
+	json_decref(rows);
+	cr_assert_lt(core_totals(bench->core).memory_bytes, 8 << 20);
+	bench_free(bench);
+}

@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Stacks that the kernel side copied, unwound here: by the unwind tables of the
+ * programs themselves, as frame pointers do not get through a C library's fork.
+ * Files are read as the process mapped them: another mount namespace, or a file
+ * that was deleted since, makes no difference.
+ */
+#include "stacks.h"
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <elfutils/libdwfl.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "core/text.h"
+#include "event.h"
+#include "print.h"
+
+#define FRAMES_MAX 64
+#define OWN_TID 1 /* of the one thread that libdwfl is shown */
+
+struct snapshot {
+	uint64_t regs[LT_STACK_REGS];
+	size_t reg_count;
+	uint64_t begin;
+	uint8_t *bytes;
+	size_t len;
+};
+
+struct unwinding {
+	Dwfl *dwfl;
+	pid_t pid;
+	struct snapshot now;
+	uint64_t pcs[FRAMES_MAX];
+	size_t count;
+};
+
+/* ---- the process's files ---- */
+
+/* libdwfl's callback for this has no argument of ours. */
+static pid_t reading;
+
+/* The mapping that begins there, as a name in map_files: the file itself, whatever its path says. */
+static int open_mapped(Dwarf_Addr base)
+{
+	char path[64], line[PATH_MAX + 128];
+	uint64_t begin, end;
+	int fd = -1;
+	FILE *maps;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", reading);
+	maps = fopen(path, "re");
+	while (maps && fd < 0 && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &begin, &end) != 2 || begin != base)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, reading,
+			 begin, end);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		break;
+	}
+	if (maps)
+		fclose(maps);
+	return fd;
+}
+
+static int find_elf(Dwfl_Module *module, void **user, const char *name, Dwarf_Addr base,
+		    char **file_name, Elf **elf)
+{
+	int fd = *name == '/' ? open_mapped(base) : -1;
+
+	if (fd < 0)
+		return dwfl_linux_proc_find_elf(module, user, name, base, file_name, elf);
+	/* a separate debug file is looked for beside it */
+	if (asprintf(file_name, "/proc/%d/root%s", reading, name) < 0)
+		*file_name = NULL;
+	return fd;
+}
+
+/* ---- unwinding ---- */
+
+static bool get_thread(Dwfl *dwfl, pid_t tid, void *user, void **thread)
+{
+	(void)dwfl;
+	*thread = user;
+	return tid == OWN_TID;
+}
+
+static pid_t next_thread(Dwfl *dwfl, void *user, void **thread)
+{
+	(void)dwfl;
+	if (*thread)
+		return 0;
+	*thread = user;
+	return OWN_TID;
+}
+
+static bool read_word(const struct snapshot *now, uint64_t address, uint64_t *word)
+{
+	if (address < now->begin || now->len < sizeof(*word) ||
+	    address - now->begin > now->len - sizeof(*word))
+		return false;
+	memcpy(word, now->bytes + (address - now->begin), sizeof(*word));
+	return true;
+}
+
+static bool memory_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *user)
+{
+	const struct unwinding *unwinding = user;
+	uint64_t value;
+
+	(void)dwfl;
+	if (!read_word(&unwinding->now, address, &value))
+		return false;
+	*word = value;
+	return true;
+}
+
+static uint64_t *pc_of(struct snapshot *now)
+{
+	return &now->regs[now->reg_count - 1];
+}
+
+/* The pc is the last of x86-64's registers, and none of arm64's. */
+static bool set_registers(Dwfl_Thread *thread, void *user)
+{
+	struct unwinding *unwinding = user;
+	struct snapshot *now = &unwinding->now;
+	bool x86 = now->reg_count == 17;
+
+	dwfl_thread_state_register_pc(thread, *pc_of(now));
+	return dwfl_thread_state_registers(thread, 0, (unsigned)now->reg_count - !x86,
+					   (const Dwarf_Word *)now->regs);
+}
+
+static const Dwfl_Thread_Callbacks thread_callbacks = {
+	.next_thread = next_thread,
+	.get_thread = get_thread,
+	.memory_read = memory_read,
+	.set_initial_registers = set_registers,
+};
+
+static int on_frame(Dwfl_Frame *frame, void *user)
+{
+	struct unwinding *unwinding = user;
+	Dwarf_Addr pc;
+
+	if (unwinding->count == FRAMES_MAX || !dwfl_frame_pc(frame, &pc, NULL))
+		return DWARF_CB_ABORT;
+	unwinding->pcs[unwinding->count++] = pc;
+	return DWARF_CB_OK;
+}
+
+static bool has_table(Dwfl *dwfl, uint64_t pc)
+{
+	Dwfl_Module *module = dwfl_addrmodule(dwfl, pc);
+	Dwarf_CFI *tables[2];
+	Dwarf_Frame *frame;
+	Dwarf_Addr bias[2];
+
+	if (!module)
+		return false;
+	tables[0] = dwfl_module_eh_cfi(module, &bias[0]);
+	tables[1] = dwfl_module_dwarf_cfi(module, &bias[1]);
+	for (int i = 0; i < 2; i++) {
+		if (!tables[i] || dwarf_cfi_addrframe(tables[i], pc - bias[i], &frame))
+			continue;
+		free(frame);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * clone() and clone3() end their tables before the system call, as in the child
+ * they would be wrong: there the return address is where the stack pointer is
+ * (arm64: in x30).
+ */
+static bool step_out_of_clone(struct snapshot *now)
+{
+	if (now->reg_count != 17) {
+		*pc_of(now) = now->regs[30];
+		return true;
+	}
+	if (!read_word(now, now->regs[7], pc_of(now)))
+		return false;
+	now->regs[7] += sizeof(uint64_t);
+	return true;
+}
+
+static void unwind(struct unwinding *unwinding)
+{
+	struct snapshot *now = &unwinding->now;
+	uint64_t pc = *pc_of(now);
+
+	unwinding->count = 0;
+	if (!has_table(unwinding->dwfl, pc)) {
+		unwinding->pcs[unwinding->count++] = pc;
+		if (!step_out_of_clone(now))
+			return;
+	}
+	dwfl_getthread_frames(unwinding->dwfl, OWN_TID, on_frame, unwinding);
+}
+
+/* ---- frames ---- */
+
+static json_t *build_id_of(Dwfl_Module *module)
+{
+	const unsigned char *bits;
+	GElf_Addr at;
+	int len = dwfl_module_build_id(module, &bits, &at);
+	char text[129] = "";
+
+	for (int i = 0; i < len && i < 64; i++)
+		sprintf(text + i * 2, "%02x", bits[i]);
+	return *text ? json_string(text) : json_null();
+}
+
+static void set_source(json_t *frame, Dwfl_Module *module, Dwarf_Addr address)
+{
+	Dwfl_Line *line = dwfl_module_getsrc(module, address);
+	const char *file = NULL;
+	int number = 0;
+
+	if (line)
+		file = dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL);
+	json_object_set_new(frame, "file", file ? text_json(file, strlen(file)) : json_null());
+	json_object_set_new(frame, "line", file ? json_integer(number) : json_null());
+}
+
+/* What is not known is null; a module that cannot be read says so. */
+static json_t *frame_of(Dwfl *dwfl, uint64_t pc, bool is_call)
+{
+	Dwarf_Addr address = pc - is_call, base = 0;
+	Dwfl_Module *module = dwfl_addrmodule(dwfl, address);
+	const char *function = NULL, *file = NULL;
+	json_t *frame = json_object();
+	GElf_Off offset;
+	GElf_Sym symbol;
+	char text[32];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, pc);
+	json_object_set_new(frame, "address", json_string(text));
+	if (!module) {
+		json_object_set_new(frame, "note", json_string("in no file"));
+		return frame;
+	}
+	file = dwfl_module_info(module, NULL, &base, NULL, NULL, NULL, NULL, NULL);
+	function = dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL);
+	json_object_set_new(frame, "function",
+			    function ? text_json(function, strlen(function)) : json_null());
+	set_source(frame, module, address);
+	json_object_set_new(frame, "module", file ? text_json(file, strlen(file)) : json_null());
+	json_object_set_new(frame, "offset", json_integer((json_int_t)(address - base)));
+	json_object_set_new(frame, "build_id", build_id_of(module));
+	if (!function)
+		json_object_set_new(frame, "note",
+				    json_string(dwfl_module_getelf(module, &base) ?
+							"no symbol: separate debug file missing?" :
+							"its file cannot be read"));
+	return frame;
+}
+
+static json_t *frames_of(const struct unwinding *unwinding)
+{
+	json_t *frames = json_array();
+
+	for (size_t i = 0; i < unwinding->count; i++)
+		json_array_append_new(frames, frame_of(unwinding->dwfl, unwinding->pcs[i], i > 0));
+	return frames;
+}
+
+/* ---- what the daemon sent ---- */
+
+static uint8_t *unhex(const char *text, size_t *len)
+{
+	size_t count = text ? strlen(text) / 2 : 0;
+	uint8_t *bytes = malloc(count + 1);
+	unsigned byte;
+
+	*len = 0;
+	while (bytes && *len < count && sscanf(text + *len * 2, "%2x", &byte) == 1)
+		bytes[(*len)++] = (uint8_t)byte;
+	return bytes;
+}
+
+static const char *string_at(const json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name)) ?: "";
+}
+
+static bool read_snapshot(struct snapshot *now, const json_t *stack)
+{
+	size_t len;
+	uint8_t *regs = unhex(string_at(stack, "regs"), &len);
+	bool known = regs && (len == 17 * sizeof(uint64_t) || len == 33 * sizeof(uint64_t));
+
+	*now = (struct snapshot){ .reg_count = len / sizeof(uint64_t) };
+	if (known)
+		memcpy(now->regs, regs, len);
+	free(regs);
+	now->begin = strtoull(string_at(stack, "begin"), NULL, 16);
+	now->bytes = unhex(string_at(stack, "bytes"), &now->len);
+	return known && now->bytes;
+}
+
+/* ---- groups ---- */
+
+/* A call is known by its line; by its address where that has none. */
+static json_t *key_of(const json_t *frame)
+{
+	const json_t *line = json_object_get(frame, "line");
+
+	if (!json_is_integer(line))
+		return json_incref(json_object_get(frame, "address"));
+	return json_pack("[O,O,O]", json_object_get(frame, "function"),
+			 json_object_get(frame, "file"), line);
+}
+
+/* Those of the same calls are one. */
+static void add_to_groups(json_t *groups, const struct unwinding *unwinding)
+{
+	json_t *frames = frames_of(unwinding), *keys = json_array(), *group;
+	char *key;
+	size_t i;
+
+	for (i = 0; i < json_array_size(frames); i++)
+		json_array_append_new(keys, key_of(json_array_get(frames, i)));
+	key = json_dumps(keys, JSON_COMPACT);
+	group = key ? json_object_get(groups, key) : NULL;
+	if (key && !group) {
+		group = json_pack("{s:i,s:O}", "zombies", 0, "frames", frames);
+		json_object_set_new(groups, key, group);
+	}
+	json_object_set_new(group, "zombies",
+			    json_integer((json_int_t)number(group, "zombies") + 1));
+	free(key);
+	json_decref(keys);
+	json_decref(frames);
+}
+
+static json_t *most_first(const json_t *groups)
+{
+	json_t *sorted = json_array(), *group;
+	const char *key;
+	size_t at;
+
+	json_object_foreach((json_t *)groups, key, group) {
+		for (at = 0; at < json_array_size(sorted); at++)
+			if (number(json_array_get(sorted, at), "zombies") <
+			    number(group, "zombies"))
+				break;
+		json_array_insert(sorted, at, group);
+	}
+	return sorted;
+}
+
+/* ---- one parent ---- */
+
+/* proc_pid_stat(5), field 22: a pid can be another's by now. */
+static bool is_there(pid_t pid, const char *id)
+{
+	char path[32], stat[1024] = "", *p;
+	uint64_t ticks = 0, tick_ns = NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK);
+	const char *start = strchr(id, '-');
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	p = fgets(stat, sizeof(stat), file) ? strrchr(stat, ')') : NULL;
+	fclose(file);
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (p)
+		ticks = strtoull(p + 1, NULL, 10);
+	return p && start && ticks == strtoull(start + 1, NULL, 10) / tick_ns;
+}
+
+static Dwfl *open_process(pid_t pid, char path[PATH_MAX])
+{
+	static char *debuginfo_path;
+	static const Dwfl_Callbacks callbacks = {
+		.find_elf = find_elf,
+		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.debuginfo_path = &debuginfo_path,
+	};
+	Dwfl *dwfl;
+
+	snprintf(path, PATH_MAX, ":.debug:/usr/lib/debug:/proc/%d/root/usr/lib/debug", pid);
+	debuginfo_path = path;
+	reading = pid;
+	dwfl = dwfl_begin(&callbacks);
+	if (dwfl && !dwfl_linux_proc_report(dwfl, pid) && !dwfl_report_end(dwfl, NULL, NULL))
+		return dwfl;
+	dwfl_end(dwfl);
+	return NULL;
+}
+
+static bool is_of(const json_t *stack, const char *id)
+{
+	return !strcmp(string_at(stack, "parent_id"), id) &&
+	       !json_is_true(json_object_get(stack, "before_exec"));
+}
+
+static void unwind_all(struct unwinding *unwinding, const json_t *stacks, const char *id,
+		       json_t *groups)
+{
+	const json_t *stack;
+	size_t i;
+
+	json_array_foreach(stacks, i, stack) {
+		if (!is_of(stack, id))
+			continue;
+		if (read_snapshot(&unwinding->now, stack)) {
+			unwind(unwinding);
+			add_to_groups(groups, unwinding);
+		}
+		free(unwinding->now.bytes);
+	}
+}
+
+json_t *stacks_of_parent(const json_t *stacks, const json_t *leak)
+{
+	const char *id = string_at(leak, "parent_id");
+	struct unwinding unwinding = { .pid = (pid_t)number(leak, "pid") };
+	char path[PATH_MAX];
+	json_t *groups = json_object(), *sorted;
+
+	unwinding.dwfl = is_there(unwinding.pid, id) ? open_process(unwinding.pid, path) : NULL;
+	if (!unwinding.dwfl)
+		complain("process %d is gone, or cannot be read: no stacks of it", unwinding.pid);
+	else if (!dwfl_attach_state(unwinding.dwfl, NULL, unwinding.pid, &thread_callbacks,
+				    &unwinding))
+		complain("cannot unwind stacks of process %d: %s", unwinding.pid, dwfl_errmsg(-1));
+	else
+		unwind_all(&unwinding, stacks, id, groups);
+	if (unwinding.dwfl)
+		dwfl_end(unwinding.dwfl);
+	sorted = most_first(groups);
+	json_decref(groups);
+	return sorted;
+}
+
+/* ---- as text ---- */
+
+static void print_frame(const json_t *frame)
+{
+	char function[CELL_SIZE], file[CELL_SIZE], module[CELL_SIZE], note[CELL_SIZE];
+
+	printf("      %s", member(frame, "function", function));
+	if (json_is_string(json_object_get(frame, "file")))
+		printf(" %s:%" PRIu64, member(frame, "file", file), number(frame, "line"));
+	else
+		printf(" %s+0x%" PRIx64, member(frame, "module", module), number(frame, "offset"));
+	if (json_is_string(json_object_get(frame, "note")))
+		printf(" (%s; build-id %s)", member(frame, "note", note),
+		       member(frame, "build_id", file));
+	putchar('\n');
+}
+
+void print_stacks(const json_t *leak)
+{
+	const json_t *groups = json_object_get(leak, "stacks"), *group, *frame;
+	uint64_t zombies = number(leak, "zombies"), told = 0;
+	char comm[CELL_SIZE];
+	size_t i, j;
+
+	printf("\n%" PRIu64 " %s\n", number(leak, "pid"), member(leak, "comm", comm));
+	json_array_foreach(groups, i, group) {
+		printf("  %" PRIu64 " zombies forked by\n", number(group, "zombies"));
+		told += number(group, "zombies");
+		json_array_foreach(json_object_get(group, "frames"), j, frame)
+			print_frame(frame);
+	}
+	if (zombies > told)
+		printf("  %" PRIu64 " without a stack: forked before any was taken, or too many\n",
+		       zombies - told);
+}
