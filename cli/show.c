@@ -133,6 +133,12 @@ static int show_leaks_with_stacks(const struct options *options, struct source *
 			print_stacks(row);
 	else if (!status)
 		puts("no leaks");
+	if (!status && options->filter.has_pid && !json_array_size(rows)) {
+		complain("no leak of a process with pid %" PRIu64
+			 "; where it forks is noted from now on",
+			 options->filter.pid);
+		status = FAILED;
+	}
 	json_decref(document);
 	return status;
 }
