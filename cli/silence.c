@@ -69,11 +69,11 @@ static int check(struct command *command, struct options *options)
 	return DONE;
 }
 
-int run_silence(const struct command *found, struct options *options)
+int run_silence(const struct command *command, struct options *options)
 {
-	struct command command = *found;
+	struct command own = *command;
 	struct source *source;
-	int status = check(&command, options);
+	int status = check(&own, options);
 
 	if (status)
 		return status;

@@ -12,8 +12,6 @@
 #include <spawn.h>
 #include <stddef.h>
 
-extern char **environ;
-
 #define SITE static __attribute__((noipa)) /* each a function of its own */
 
 static const char text[] = "sites|spawn|system|popen N";
