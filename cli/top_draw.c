@@ -134,10 +134,6 @@ static void draw_bar(const struct ui *ui, const struct layout *at)
 		screen_zone(at->bar, x, width, ZONE_VIEW, view);
 		x += width + !narrow;
 	}
-	if (*top->text) {
-		snprintf(words, sizeof(words), "filter: %.32s", top->text);
-		screen_put(at->bar, x + 1, COLS - x - 1, TONE_WARN, false, words, 0);
-	}
 }
 
 /* ---- the list ---- */

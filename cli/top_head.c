@@ -65,6 +65,23 @@ static void say_place(const struct top *top, struct head *head)
 		say(head, 0, TONE_WARN, "paused");
 }
 
+/* What keeps rows off the screen is not to be overlooked. */
+static void say_filter(const struct top *top, struct head *head)
+{
+	char text[TOP_TEXT_SIZE], age[64];
+
+	if (*top->text)
+		say(head, 0, TONE_WARN, "filter: %s", text_escape(top->text, text, sizeof(text)));
+	if (top->older_ns) {
+		text_format_duration(top->older_ns, age, sizeof(age));
+		say(head, 0, TONE_WARN, "older than %s", age);
+	}
+	if (top->younger_ns) {
+		text_format_duration(top->younger_ns, age, sizeof(age));
+		say(head, 0, TONE_WARN, "younger than %s", age);
+	}
+}
+
 /* The rates of the latest refreshes, the newest right. */
 static void graph_text(const struct top *top, int columns, char *text, size_t size)
 {
@@ -144,6 +161,7 @@ void top_head(const struct top *top, struct head *head, int graph)
 	if (!top->status)
 		return;
 	say_place(top, head);
+	say_filter(top, head);
 	say_rates(top, head, graph);
 	say_states(top, head);
 	say_cost(top, head);

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HANG 2
+#define HANG_WHY 11 /* the labels of `why` */
+
 /* ---- lines ---- */
 
 /* How many bytes fit into so many columns; broken at a blank where there is one. */
@@ -35,10 +38,11 @@ static void put_line(struct pane *pane, enum tone tone, const char *text, size_t
 	pane->lines[pane->count++] = (struct pane_line){ line, tone };
 }
 
-static void put(struct pane *pane, enum tone tone, int columns, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+/* hang: by how much what is wrapped is moved in. */
+static void put(struct pane *pane, enum tone tone, int columns, int hang, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
 
-static void put(struct pane *pane, enum tone tone, int columns, const char *format, ...)
+static void put(struct pane *pane, enum tone tone, int columns, int hang, const char *format, ...)
 {
 	char words[CELL_SIZE * 4];
 	const char *rest = words;
@@ -54,7 +58,7 @@ static void put(struct pane *pane, enum tone tone, int columns, const char *form
 		put_line(pane, tone, rest, len, indent);
 		rest += len;
 		rest += strspn(rest, " ");
-		indent = columns > 20 ? 2 : 0;
+		indent = columns > 3 * hang ? hang : 0;
 	} while (*rest && pane->count < PANE_LINES_MAX);
 }
 
@@ -122,7 +126,7 @@ static void put_members(struct pane *pane, const json_t *row, const char *within
 			continue;
 		}
 		value_text(name, value, now_ns, text);
-		put(pane, TONE_PLAIN, columns, "%s: %s", path, text);
+		put(pane, TONE_PLAIN, columns, HANG, "%s: %s", path, text);
 	}
 }
 
@@ -154,7 +158,8 @@ static void put_why(struct pane *pane, const json_t *document, int columns)
 	print_why(out, document);
 	fclose(out);
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		put(pane, strncmp(line, "cause ", 6) ? tone : TONE_BAD, columns, "%s", line);
+		put(pane, strncmp(line, "cause ", 6) ? tone : TONE_BAD, columns, HANG_WHY, "%s",
+		    line);
 		tone = TONE_PLAIN;
 	}
 	free(text);
@@ -165,12 +170,12 @@ void pane_fill(struct pane *pane, const struct top *top, int columns)
 	const json_t *row = row_of(top);
 
 	if (!row) {
-		put(pane, TONE_DIM, columns, "%s",
+		put(pane, TONE_DIM, columns, 0, "%s",
 		    *top->settings.looks[top->view].selected ? "nothing is known of it any more" :
 							       "nothing is selected");
 		return;
 	}
 	put_why(pane, top->details, columns);
-	put(pane, TONE_PLAIN, columns, " ");
+	put(pane, TONE_PLAIN, columns, 0, " ");
 	put_members(pane, row, "", number(top->details, "time_ns"), columns);
 }

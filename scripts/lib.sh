@@ -34,6 +34,7 @@ uthash-dev        header:uthash.h
 '
 UNIT_NEEDS='
 libcriterion-dev  pc:criterion
+tmux              cmd:tmux
 '
 LIVE_NEEDS='
 stress-ng         cmd:stress-ng
@@ -47,7 +48,6 @@ prometheus        cmd:promtool
 prometheus-alertmanager cmd:prometheus-alertmanager
 python3           cmd:python3
 iproute2          cmd:ip
-tmux              cmd:tmux
 '
 VM_NEEDS='
 qemu-system-x86   cmd:qemu-system-x86_64
