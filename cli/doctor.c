@@ -389,13 +389,28 @@ static json_t *better_hooks(const struct btf *btf, const char *what, const struc
 	return better;
 }
 
-static const char *not_seen(const struct offer *used, const struct offer *reserve, const char *hook)
+/* Needs that are off unless somebody wants them, and what is not seen then. */
+static const char *not_seen_without(const char *what)
+{
+	static const struct {
+		const char *what, *not_seen;
+	} off[] = { { "exit_handlers", "exit() from _exit(), and what exit handlers take" },
+		    { "pins", "what happens while no daemon runs" } };
+
+	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+		if (!strcmp(off[i].what, what))
+			return off[i].not_seen;
+	return "all of it";
+}
+
+static const char *not_seen(const char *what, const struct offer *used, const struct offer *reserve,
+			    const char *hook)
 {
 	if (used)
 		return used->not_seen ? used->not_seen : "";
 	if (reserve)
 		return "all of it, until a zombie is flagged or somebody asks";
-	return is_off(hook) ? "all of it" : "";
+	return is_off(hook) ? not_seen_without(what) : "";
 }
 
 static json_t *judge_need(const struct btf *btf, const char *what, const char *hook)
@@ -407,7 +422,7 @@ static json_t *judge_need(const struct btf *btf, const char *what, const char *h
 
 	return json_pack("{s:s,s:s,s:s,s:o,s:s}", "what", what, "hook", hook, "verdict",
 			 verdicts[well ? WELL : DEGRADED], "better", better, "not_seen",
-			 not_seen(used, reserve, hook));
+			 not_seen(what, used, reserve, hook));
 }
 
 static json_t *judge_needs(const json_t *hooks)

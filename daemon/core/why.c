@@ -529,8 +529,9 @@ static void tell_stopped(const struct facts *f, char text[WHY_TEXT_SIZE])
 		say_age(text, f->reaping->slowest_ns);
 	} else {
 		say(text, "%s",
-		    reaped_before(f) ? " reaped before it was watched" :
-				       " waited before, and took none");
+		    reaped_before(f) ?
+			    " (or what ran in it before an exec) reaped before it was watched" :
+			    " waited before, and took none");
 	}
 	say(text, "; silent for ");
 	say_age(text, f->quiet_ns);
