@@ -97,7 +97,7 @@ int journal_open(struct journal **journal, struct pins *pins)
 	j->pins = pins;
 	for (int i = 0; !err && i < 2; i++)
 		err = open_half(j, i);
-	if (err) {
+	if (err || !j->halves[0] || !j->halves[1]) {
 		journal_close(j);
 		return err;
 	}

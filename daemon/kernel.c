@@ -650,12 +650,14 @@ uint64_t kernel_beat(struct kernel *kernel, uint64_t heartbeat_ns)
 	return before_ns ? before_ns : quiet_ns;
 }
 
+typedef const void *elf_bytes_fn(size_t *size);
+
 /* Of all that the kernel side is made from: what differs in it is another layout. */
 static uint32_t checksum_of(const struct kernel_options *options)
 {
 	const uint64_t settings[] = { options->ring_bytes, options->best_hook, options->cow,
 				      options->cow_max };
-	const void *(*const objects[])(size_t * size) = {
+	static elf_bytes_fn *const objects[] = {
 		lifetrace_bpf__elf_bytes,
 		release_bpf__elf_bytes,
 		calls_elf_bytes,

@@ -40,10 +40,12 @@ static json_t *wall_clock(const struct core *core, uint64_t ns)
 	return json_string(buf);
 }
 
-/* One sentence. */
+/* One sentence. Those of the host are about nobody. */
 static json_t *summary_of(const struct core *core, const struct alert_change *alert,
-			  const struct life *life)
+			  const struct life *of)
 {
+	static const struct life nobody;
+	const struct life *life = of ? of : &nobody;
 	char words[256];
 
 	switch (alert->kind) {

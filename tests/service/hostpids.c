@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int stat(const char *restrict path, struct stat *restrict buf)
 {
 	int (*real)(const char *, struct stat *) = dlsym(RTLD_NEXT, "stat");
