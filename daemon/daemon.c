@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 
 #include "core/core.h"
 #include "core/text.h"
+#include "confine.h"
 #include "handlers.h"
 #include "health.h"
 #include "keep.h"
@@ -1147,11 +1149,9 @@ static int open_socket(struct daemon *daemon)
 {
 	int fd = listen_passed(&daemon->metrics_fd);
 
-	daemon->passed = fd != -ENOENT;
+	daemon->passed = fd >= 0;
 	if (!daemon->passed)
 		fd = own_socket(daemon->settings->socket);
-	else if (fd < 0)
-		log_error("what the service manager passes is no unix socket that listens");
 	daemon->listen_fd = fd < 0 ? -1 : fd;
 	return fd < 0 ? fd : 0;
 }
@@ -1322,6 +1322,49 @@ static void seed(struct daemon *daemon)
 	sd_event_source_set_enabled(daemon->more, SD_EVENT_ONESHOT);
 }
 
+static bool works(void *user)
+{
+	const struct daemon *daemon = user;
+
+	return kernel_works(daemon->kernel);
+}
+
+/* Where its own socket lies; a private daemon's directory goes with it. */
+static const char *socket_directory(const struct daemon *daemon, bool is_private, char *copy)
+{
+	if (daemon->passed)
+		return NULL;
+	strcpy(copy, daemon->settings->socket);
+	return is_private ? dirname(dirname(copy)) : dirname(copy);
+}
+
+/* What the kernel does not give up is told; it is no reason not to observe. */
+static void give_up_rights(struct daemon *daemon, const struct invocation *invocation)
+{
+	bool is_private = invocation->lifeline >= 0;
+	char copy[sizeof(daemon->settings->socket)], words[CONFINE_WORDS_SIZE];
+	const struct confine_options options = {
+		.config = invocation->config,
+		.removes_in = socket_directory(daemon, is_private, copy),
+		.pin_dir = daemon->settings->pin_dir,
+		.libraries = daemon->handlers,
+		.works = works,
+		.user = daemon,
+	};
+	int err;
+
+	if (!daemon->settings->confine)
+		return;
+	/* these read files when first used */
+	tzset();
+	json_object_seed(0);
+	err = confine(&options, words);
+	if (err)
+		log_warn("cannot give up all rights: %s; left: %s", strerror(-err), words);
+	else if (!is_private)
+		log_info("confined: %s", words);
+}
+
 static int daemon_open(struct daemon *daemon, const struct invocation *invocation)
 {
 	int err = sd_event_new(&daemon->event);
@@ -1352,7 +1395,10 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 		return err;
 	}
 	seed(daemon);
-	return open_server(daemon);
+	err = open_server(daemon);
+	if (!err)
+		give_up_rights(daemon, invocation);
+	return err;
 }
 
 static void daemon_close(struct daemon *daemon, bool is_private)

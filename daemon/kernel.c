@@ -805,6 +805,20 @@ int kernel_scan(struct kernel *kernel, record_fn fn, void *user)
 	return err;
 }
 
+bool kernel_works(const struct kernel *kernel)
+{
+	const struct lifetrace_bpf *skel = kernel->tracepoints;
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info), key;
+	int fd = bpf_iter_create(bpf_link__fd(skel->links.on_scan));
+	int err = bpf_obj_get_info_by_fd(bpf_map__fd(skel->maps.lt_counters), &info, &len);
+
+	if (fd < 0 || err)
+		return false;
+	close(fd);
+	return !bpf_map_get_next_key(bpf_map__fd(skel->maps.lt_counters), NULL, &key);
+}
+
 static const struct bpf_program *find_program(const struct kernel *kernel, const char *name)
 {
 	const struct bpf_program *program =

@@ -42,6 +42,12 @@ int kernel_open(struct kernel **kernel, const struct kernel_options *options);
 void kernel_close(struct kernel *kernel);
 const char *kernel_error(void);
 
+/*
+ * Whether passes and looks at maps and programs work with the rights that there
+ * are now: from 5.19 on (c8644cd0efe7) they need none, unless a host says otherwise.
+ */
+bool kernel_works(const struct kernel *kernel);
+
 const struct kernel_hook *kernel_hooks(const struct kernel *kernel);
 
 /* Whether the ends of calls can only be watched by taxing every system call. */

@@ -124,6 +124,8 @@ static const struct setting table[] = {
 	  "lifetrace-alert: most alerts that wait; what is over gives way first" },
 	{ "stacks", SWITCH, AT(stacks), "off", ANY, false,
 	  "on: of parents that hold a flagged zombie, where each further child is forked (leaks --stacks)" },
+	{ "confine", SWITCH, AT(confine), "on", ANY, false,
+	  "on: once all is set up, capabilities, files and system calls that are needed no more are given up" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };

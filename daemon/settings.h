@@ -66,6 +66,7 @@ struct settings {
 	uint64_t exit_handlers; /* 0: off, 1: on */
 	uint64_t stacks;	/* likewise */
 	uint64_t heartbeat_ns;
+	uint64_t confine; /* likewise */
 };
 
 /* What the command line says besides settings. */

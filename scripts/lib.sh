@@ -29,6 +29,8 @@ libjansson-dev    pc:jansson
 libinih-dev       pc:inih
 libncurses-dev    pc:ncursesw
 libsystemd-dev    pc:libsystemd
+libseccomp-dev    pc:libseccomp
+libcap-dev        pc:libcap
 libcurl4-openssl-dev pc:libcurl
 uthash-dev        header:uthash.h
 '
