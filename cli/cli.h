@@ -114,6 +114,8 @@ int add_filter(struct options *options, enum view_kind view, const char *name, c
 int take_operand_filter(struct command *command, struct options *options, const char *word);
 void print_command_help(const struct command *command);
 void print_help(void);
+/* The program's tables, one row a line, cells apart by tabs: for deploy/document. */
+void document_tables(void);
 
 int show_zombies(const struct options *options, struct source *source);
 int show_processes(const struct options *options, struct source *source);

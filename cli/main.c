@@ -324,6 +324,10 @@ int main(int argc, char **argv)
 		puts("lifetrace " LIFETRACE_VERSION);
 		return close_stdout(DONE);
 	}
+	if (!strcmp(argv[1], "--document-tables")) {
+		document_tables();
+		return close_stdout(DONE);
+	}
 	if (!strcmp(argv[1], "--document-columns")) {
 		document_columns();
 		return close_stdout(DONE);

@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "core/columns.h"
 #include "core/text.h"
+#include "core/why.h"
 
 static int take_socket(struct options *options, const char *value)
 {
@@ -338,4 +339,55 @@ void print_help(void)
 		printf("  %-8s %-22s %s\n", command->name, command->operands, command->summary);
 	printf("\n`lifetrace COMMAND --help` says more. Where no daemon runs, root gets a private\n"
 	       "one that goes when the command ends. Durations: 250ms, 10s, 1m30s, 2h, 1d.\n");
+}
+
+/* ---- for the manual and the shells' completion: deploy/document ---- */
+
+/* The words that an option of this name takes, separated by blanks; or none. */
+static void print_words(const char *name, unsigned view)
+{
+	if (!strcmp(name, "kind"))
+		for (int kind = 0; kind < CHANGE_KINDS; kind++)
+			printf("%s ", change_names[kind]);
+	else if (!strcmp(name, "sort") || !strcmp(name, "columns"))
+		for (int column = 0; column < COLUMN_COUNT; column++)
+			if (column_infos[column].has & view)
+				printf("%s ", column_infos[column].name);
+}
+
+static void document_option(const struct command *command, const char *name, const char *argument,
+			    const char *help)
+{
+	printf("option\t%s\t%s\t%s\t", command->name, name, argument ? argument : "");
+	print_words(name, command->view);
+	printf("\t%s\n", help);
+}
+
+static void document_command(const struct command *command)
+{
+	printf("command\t%s\t%s\t%s\n", command->name, command->operands, command->summary);
+	for (size_t i = 0; i < filter_option_count; i++)
+		if (filter_options[i].views & command->view)
+			document_option(command, filter_options[i].name, filter_options[i].argument,
+					filter_options[i].help);
+	for (size_t i = 0; i < OWN; i++)
+		if (has_own(command, &own_options[i]))
+			document_option(command, own_options[i].name, own_options[i].argument,
+					own_options[i].help);
+	for (const char *line = command->examples; *line; line += strcspn(line, "\n") + 1)
+		printf("example\t%s\t%.*s\n", command->name, (int)strcspn(line + 2, "\n"),
+		       line + 2);
+}
+
+void document_tables(void)
+{
+	for (const struct command *command = commands; command->name; command++)
+		document_command(command);
+	for (int column = 0; column < COLUMN_COUNT; column++)
+		printf("column\t%s\t%s\t%s\n", column_infos[column].name,
+		       column_infos[column].title, column_infos[column].help);
+	for (int cause = 0; cause < CAUSES; cause++)
+		printf("cause\t%s\t%s\n", cause_names[cause],
+		       cause_remedies[cause] ? cause_remedies[cause] :
+					       "what is missing for an answer is told");
 }

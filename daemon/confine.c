@@ -252,7 +252,7 @@ static const struct rule {
 	CALL(unlinkat),
 #endif
 	/* whether a process is there; of this one */
-	CALL(kill, ONLY(1, UINT32_MAX, 0)), CALL(getrusage), CALL(prlimit64),
+	CALL(kill, ONLY(1, UINT32_MAX, 0)), CALL(getrusage), CALL(prlimit64), CALL(uname),
 	/* memory that is no code, and threads */
 	CALL(mmap, ONLY(2, PROT_EXEC, 0)), CALL(mprotect, ONLY(2, PROT_EXEC, 0)), CALL(brk),
 	CALL(munmap), CALL(mremap), CALL(madvise),

@@ -1338,6 +1338,12 @@ static const char *socket_directory(const struct daemon *daemon, bool is_private
 	return is_private ? dirname(dirname(copy)) : dirname(copy);
 }
 
+/* Root has by hand what taxes the host less: the classic tracepoints of calls. */
+static bool is_to_confine(const struct settings *settings)
+{
+	return settings->confine == CONFINE_ON || (settings->confine == CONFINE_AUTO && geteuid());
+}
+
 /* What the kernel does not give up is told; it is no reason not to observe. */
 static void give_up_rights(struct daemon *daemon, const struct invocation *invocation)
 {
@@ -1353,7 +1359,7 @@ static void give_up_rights(struct daemon *daemon, const struct invocation *invoc
 	};
 	int err;
 
-	if (!daemon->settings->confine)
+	if (!is_to_confine(daemon->settings))
 		return;
 	/* these read files when first used */
 	tzset();

@@ -14,7 +14,18 @@
 
 #include "core/text.h"
 
-enum type { TEXT, DURATION, SIZE, COUNT, SYSCALL_HOOKS, BEST_HOOK, COW_SET, SWITCH, TYPES };
+enum type {
+	TEXT,
+	DURATION,
+	SIZE,
+	COUNT,
+	SYSCALL_HOOKS,
+	BEST_HOOK,
+	COW_SET,
+	SWITCH,
+	CONFINE,
+	TYPES
+};
 
 #define WORDS_MAX 4
 
@@ -24,6 +35,7 @@ static const char *const choices[TYPES][WORDS_MAX + 1] = {
 	[BEST_HOOK] = { "fentry", "kprobe", "tracepoint" },
 	[COW_SET] = { "auto", "off", "faults", "copies" },
 	[SWITCH] = { "off", "on" },
+	[CONFINE] = { "auto", "on", "off" },
 };
 
 struct setting {
@@ -124,8 +136,9 @@ static const struct setting table[] = {
 	  "lifetrace-alert: most alerts that wait; what is over gives way first" },
 	{ "stacks", SWITCH, AT(stacks), "off", ANY, false,
 	  "on: of parents that hold a flagged zombie, where each further child is forked (leaks --stacks)" },
-	{ "confine", SWITCH, AT(confine), "on", ANY, false,
-	  "on: once all is set up, capabilities, files and system calls that are needed no more are given up" },
+	{ "confine", CONFINE, AT(confine), "auto", ANY, false,
+	  "rights, files and system calls that are needed no more once all is set up are given up: "
+	  "auto (unless root), on, off" },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
 	  "BTF of the running kernel, where it brings none of its own" },
 };
@@ -198,6 +211,7 @@ static const char *expected(const struct setting *setting, char *buf, size_t siz
 		[SYSCALL_HOOKS] = "auto, always or off",
 		[BEST_HOOK] = "fentry, kprobe or tracepoint",
 		[SWITCH] = "on or off",
+		[CONFINE] = "auto, on or off",
 	};
 	char min[64], max[64];
 
@@ -603,7 +617,7 @@ void settings_help(FILE *out)
 	static const char *const argument[] = {
 		[TEXT] = "TEXT",     [DURATION] = "DURATION",  [SIZE] = "SIZE",
 		[COUNT] = "N",	     [SYSCALL_HOOKS] = "WHEN", [BEST_HOOK] = "KIND",
-		[COW_SET] = "WHICH", [SWITCH] = "on|off",
+		[COW_SET] = "WHICH", [SWITCH] = "on|off",      [CONFINE] = "WHEN",
 	};
 	struct option options[SETTINGS + FIXED + 1];
 	char names[SETTINGS][32], left[64];

@@ -23,6 +23,8 @@ enum syscall_hooks { SYSCALL_HOOKS_AUTO, SYSCALL_HOOKS_ALWAYS, SYSCALL_HOOKS_OFF
 /* The best kind of hook that may be used; an order from best to what always works. */
 enum best_hook { BEST_HOOK_FENTRY, BEST_HOOK_KPROBE, BEST_HOOK_TRACEPOINT };
 
+enum confine_when { CONFINE_AUTO, CONFINE_ON, CONFINE_OFF };
+
 struct settings {
 	char socket[108]; /* sizeof(sockaddr_un.sun_path) */
 	char group[64];

@@ -17,7 +17,7 @@ const char *const cause_names[CAUSES] = {
 #undef X
 };
 
-static const char *const remedies[CAUSES] = {
+const char *const cause_remedies[CAUSES] = {
 #define X(NAME, name, remedy) [CAUSE_##NAME] = remedy,
 	LT_CAUSES(X)
 #undef X
@@ -745,7 +745,7 @@ void why_zombie(const struct core *core, const struct life *zombie, uint64_t now
 			     .has_calls = f.parent,
 			     .calls = f.calls };
 	rule = &rules[why->cause];
-	why->remedy = remedies[why->cause];
+	why->remedy = cause_remedies[why->cause];
 	why->enough = rule->flags & AT_ONCE || why->watched_ns >= WATCH_NS;
 	rule->tell(&f, why->evidence);
 	if (rule->flags & DOINGS && f.parent) {

@@ -48,6 +48,7 @@ enum cause {
 };
 
 extern const char *const cause_names[CAUSES];
+extern const char *const cause_remedies[CAUSES]; /* NULL: none */
 
 #define WHY_TEXT_SIZE 768
 
