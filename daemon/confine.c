@@ -116,6 +116,7 @@ static int drop_capabilities(const struct confine_options *options, size_t *kept
 
 #define READS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define REMOVES (LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR)
+#define WRITES (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE)
 #define MAKES (LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR)
 
 /* The last right that each version of the interface knows; later ones know no less. */
@@ -160,7 +161,7 @@ static int allow_directories_of(int ruleset, const char *file)
 	return allow_below(ruleset, dirname(copy), READS);
 }
 
-static int allow_files(int ruleset, const struct confine_options *options)
+static int allow_files(int ruleset, const struct confine_options *options, uint64_t handled)
 {
 	int err = allow_below(ruleset, "/proc", READS);
 
@@ -170,6 +171,9 @@ static int allow_files(int ruleset, const struct confine_options *options)
 		err = allow_directories_of(ruleset, options->config);
 	if (!err && options->removes_in)
 		err = allow_below(ruleset, options->removes_in, REMOVES);
+	if (!err && options->writes_in)
+		err = allow_below(ruleset, options->writes_in,
+				  (READS | MAKES | REMOVES | WRITES) & handled);
 	if (!err && options->pin_dir && *options->pin_dir)
 		err = allow_below(ruleset, options->pin_dir, READS | MAKES | REMOVES);
 	return err;
@@ -192,7 +196,7 @@ static int restrict_files(const struct confine_options *options, int *version)
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (ruleset < 0)
 		return -errno;
-	err = allow_files(ruleset, options);
+	err = allow_files(ruleset, options, attr.handled_access_fs);
 	if (!err && syscall(SYS_landlock_restrict_self, ruleset, 0))
 		err = -errno;
 	close(ruleset);
@@ -247,10 +251,12 @@ static const struct rule {
 	CALL(openat, ONLY(2, O_ACCMODE, O_RDONLY)), CALL(newfstatat),
 	CALL(readlinkat), CALL(getdents64), CALL(faccessat2),
 #ifdef SYS_unlink
-	CALL(unlink), CALL(rmdir),
+	CALL(unlink), CALL(rmdir), CALL(mkdir), CALL(rename),
 #else
-	CALL(unlinkat),
+	CALL(unlinkat), CALL(mkdirat), CALL(renameat),
 #endif
+	/* the silences, kept */
+	CALL(openat, ONLY(2, O_ACCMODE, O_WRONLY)), CALL(fsync),
 	/* whether a process is there; of this one */
 	CALL(kill, ONLY(1, UINT32_MAX, 0)), CALL(getrusage), CALL(prlimit64), CALL(uname),
 	/* memory that is no code, and threads */

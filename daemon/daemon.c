@@ -1348,10 +1348,14 @@ static bool is_to_confine(const struct settings *settings)
 static void give_up_rights(struct daemon *daemon, const struct invocation *invocation)
 {
 	bool is_private = invocation->lifeline >= 0;
-	char copy[sizeof(daemon->settings->socket)], words[CONFINE_WORDS_SIZE];
+	char copy[sizeof(daemon->settings->socket)], state[SETTING_TEXT_SIZE];
+	char words[CONFINE_WORDS_SIZE];
 	const struct confine_options options = {
 		.config = invocation->config,
 		.removes_in = socket_directory(daemon, is_private, copy),
+		.writes_in = *daemon->settings->silences ?
+				     dirname(strcpy(state, daemon->settings->silences)) :
+				     NULL,
 		.pin_dir = daemon->settings->pin_dir,
 		.libraries = daemon->handlers,
 		.works = works,

@@ -144,7 +144,7 @@ static void read_trace(struct seen *seen, const char *path)
 
 /* A daemon under strace. */
 struct traced {
-	char dir[64], socket[96], config[96], trace[96];
+	char dir[64], socket[96], config[96], trace[96], silences[96];
 	struct job job; /* the daemon: strace is no parent of it */
 };
 
@@ -173,6 +173,7 @@ static void start_traced(struct traced *traced)
 	snprintf(traced->socket, sizeof(traced->socket), "%s/sock", traced->dir);
 	snprintf(traced->config, sizeof(traced->config), "%s/config", traced->dir);
 	snprintf(traced->trace, sizeof(traced->trace), "%s/trace", traced->dir);
+	snprintf(traced->silences, sizeof(traced->silences), "%s/silences", traced->dir);
 	fclose(fopen(traced->config, "we"));
 	job__start(&traced->job,
 		   &(struct plan){ .argv = ARGV("/usr/bin/strace", "-D", "-f", "-o", traced->trace,
@@ -346,6 +347,9 @@ static void do_all(struct traced *traced)
 	cast__free(zombie);
 	stream_waits(traced);
 	get_metrics();
+	lt_require(ASK(traced, "silence", "nobody-here", "1m"), "no silence");
+	lt_require(!access(traced->silences, F_OK), "it is not kept");
+	unlink(traced->silences);
 	cr_assert(asprintf(&file, "%s/recording", traced->dir) > 0);
 	ASK(traced, "record", file, "--for", "300ms");
 	unlink(file);
