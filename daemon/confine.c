@@ -268,7 +268,7 @@ static const struct rule {
 	CALL(restart_syscall), CALL(rt_sigreturn), CALL(rt_sigaction), CALL(gettid),
 	CALL(tgkill),
 	/* maps to keep what is known in */
-	BPF(BPF_MAP_CREATE, PINS), BPF(BPF_OBJ_PIN, PINS), BPF(BPF_OBJ_GET, PINS),
+	BPF(BPF_MAP_CREATE, PINS), BPF(BPF_OBJ_PIN, PINS),
 	/* uprobes */
 	CALL(bpf, LIBRARIES), CALL(perf_event_open, LIBRARIES), CALL(ioctl, LIBRARIES),
 	CALL(pread64, LIBRARIES), CALL(open_tree, LIBRARIES), CALL(fstatfs, LIBRARIES), CALL(lseek, LIBRARIES),

@@ -5,8 +5,9 @@
 #include "http.h"
 
 #include <linux/landlock.h>
-#include <netinet/in.h>
+#include <linux/magic.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 
 #include "confine.h"
 
@@ -63,17 +64,15 @@ LT_TEST(confine, can_be_switched_off)
 	lt__stop(lt);
 }
 
-/* ---- what strace saw ---- */
+/* ---- what strace sees ---- */
 
 #define CALLS_MAX 512
 
-/* Names of calls after the filter; those that it refused, and which of them bpf's were. */
+/* Names of system calls, and of bpf's commands; and the first call that the filter refused. */
 struct seen {
 	char names[CALLS_MAX][64];
 	size_t count;
-	bool filtered; /* the lines from here on are the confined daemon's */
-	bool landlocked;
-	char refused[256]; /* the first */
+	char refused[256];
 };
 
 static bool has_seen(const struct seen *seen, const char *name)
@@ -112,257 +111,237 @@ static void see_line(struct seen *seen, const char *line)
 {
 	char name[64], command[64];
 
-	if (sscanf(line, "%*d %63[a-z0-9_](", name) != 1)
+	if (sscanf(line, "%*d %63[a-z0-9_](", name) != 1 &&
+	    sscanf(line, "%*d <... %63[a-z0-9_] resumed>", name) != 1)
 		return;
-	if (!seen->filtered) {
-		seen->landlocked |= strstr(line, "landlock_restrict_self(") && strstr(line, "= 0");
-		seen->filtered = strstr(line, "seccomp(SECCOMP_SET_MODE_FILTER") &&
-				 strstr(line, "{len=") && strstr(line, "= 0");
-		return;
-	}
 	if (is_refused(name))
 		return;
-	if (strstr(line, "ENOSYS") && !*seen->refused)
+	if (strstr(line, ") = -1 ENOSYS") && !*seen->refused)
 		snprintf(seen->refused, sizeof(seen->refused), "%s", line);
 	see(seen, name);
 	if (sscanf(line, "%*d bpf(%63[A-Z_],", command) == 1)
 		see(seen, command);
 }
 
-static void read_trace(struct seen *seen, const char *path)
+/* ---- a confined daemon, and strace on it until it ends ---- */
+
+struct watched {
+	struct lt *lt;
+	char dir[64], config[96], silences[96], trace[96];
+	struct job strace;
+};
+
+static void write_config(const struct watched *watched, const char *text)
 {
-	FILE *f = fopen(path, "re");
+	FILE *f = fopen(watched->config, "we");
+
+	lt_require(f && fputs(text, f) >= 0 && !fclose(f), "%s", watched->config);
+}
+
+#define LEAKY "zombie_age = 100ms\nleak_count = 3\nleak_age = 1h\nleak_settle = 0s\n"
+
+static void make_place(struct watched *watched)
+{
+	if (!have_program("strace"))
+		cr_skip_test("needs strace");
+	strcpy(watched->dir, "/tmp/lt-confine-XXXXXX");
+	cr_assert(mkdtemp(watched->dir), "mkdtemp: %s", strerror(errno));
+	snprintf(watched->config, sizeof(watched->config), "%s/config", watched->dir);
+	snprintf(watched->silences, sizeof(watched->silences), "%s/silences", watched->dir);
+	snprintf(watched->trace, sizeof(watched->trace), "%s/trace", watched->dir);
+	write_config(watched, LEAKY);
+}
+
+static void remove_place(struct watched *watched)
+{
+	unlink(watched->config);
+	unlink(watched->silences);
+	unlink(watched->trace);
+	lt_require(!rmdir(watched->dir), "something is left in %s", watched->dir);
+}
+
+/* From the time on that it has given up its rights; all its threads. */
+static void watch(struct watched *watched)
+{
+	pid_t pid = lt__daemon_pid(watched->lt);
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", pid);
+	lt_require(status_of(pid, "Seccomp") == 2, "no filter was loaded");
+	job__start(&watched->strace, &(struct plan){ .argv = ARGV("/usr/bin/strace", "-f", "-o",
+								  watched->trace, "-p", text) });
+	lt_await(status_of(pid, "TracerPid") == watched->strace.pid, "strace does not attach");
+}
+
+/* The daemon has ended: what did it call? */
+static void end_watch(struct watched *watched, struct seen *seen)
+{
 	char *line = NULL;
 	size_t size = 0;
+	FILE *f;
 
-	cr_assert(f, "%s: %s", path, strerror(errno));
+	cr_expect(!job__wait(&watched->strace, LT_DEADLINE_NS), "strace does not end");
+	job__free(&watched->strace);
+	f = fopen(watched->trace, "re");
+	lt_require(f, "%s: %s", watched->trace, strerror(errno));
 	while (getline(&line, &size, f) > 0)
 		see_line(seen, line);
 	free(line);
 	fclose(f);
-}
-
-/* A daemon under strace. */
-struct traced {
-	char dir[64], socket[96], config[96], trace[96], silences[96];
-	struct job job; /* the daemon: strace is no parent of it */
-};
-
-static bool asks(const struct traced *traced, const char *const *argv)
-{
-	struct result result;
-	bool well;
-
-	run(&result, &(struct plan){ .argv = argv });
-	well = !result.code;
-	result__free(&result);
-	(void)traced;
-	return well;
-}
-
-#define ASK(traced, ...) asks(traced, ARGV(LIFETRACE, __VA_ARGS__, "--socket", (traced)->socket))
-
-static void start_traced(struct traced *traced)
-{
-	if (geteuid())
-		cr_skip_test("needs root");
-	if (!have_program("strace"))
-		cr_skip_test("needs strace");
-	strcpy(traced->dir, "/tmp/lt-confine-XXXXXX");
-	cr_assert(mkdtemp(traced->dir), "mkdtemp: %s", strerror(errno));
-	snprintf(traced->socket, sizeof(traced->socket), "%s/sock", traced->dir);
-	snprintf(traced->config, sizeof(traced->config), "%s/config", traced->dir);
-	snprintf(traced->trace, sizeof(traced->trace), "%s/trace", traced->dir);
-	snprintf(traced->silences, sizeof(traced->silences), "%s/silences", traced->dir);
-	fclose(fopen(traced->config, "we"));
-	job__start(&traced->job,
-		   &(struct plan){ .argv = ARGV("/usr/bin/strace", "-D", "-f", "-o", traced->trace,
-						LIFETRACED, "--socket", traced->socket, "--config",
-						traced->config, "--confine", "on",
-						"--metrics-listen", "19479", "--zombie-age",
-						"100ms", "--repair-interval", "200ms") });
-	lt_await(ASK(traced, "status"), "the daemon does not answer");
-}
-
-/* strace may go on writing for a moment. */
-static bool is_whole(const char *trace)
-{
-	int fd = open(trace, O_RDONLY | O_CLOEXEC);
-	char *text = read_fd(fd, NULL);
-	bool is = strstr(text, "+++ exited with");
-
-	free(text);
-	close(fd);
-	return is;
-}
-
-static void end_traced(struct traced *traced)
-{
-	kill(traced->job.pid, SIGTERM);
-	cr_expect(!job__wait(&traced->job, LT_DEADLINE_NS), "exit %d", traced->job.code);
-	job__free(&traced->job);
-	lt_await(is_whole(traced->trace), "strace does not end");
+	cr_expect(!*seen->refused, "refused: %s", seen->refused);
 }
 
 /* ---- all that a daemon does ---- */
 
-static void make_lives(int count)
+/* doctor's and status's exit status also says whether all is well with the host. */
+static void require_done(struct output *output)
 {
-	for (int i = 0; i < count; i++) {
-		pid_t pid = fork();
-
-		if (!pid)
-			_exit(0);
-		waitpid(pid, NULL, 0);
-	}
+	lt_require(!output->code || !*output->err, "exit %d: %s", output->code, output->err);
+	output__free(output);
 }
 
-/* What COMMAND says, as JSON. */
-static json_t *json_of(const struct traced *traced, const char *command, const char *pid)
-{
-	struct result result;
-	json_t *json;
+#define ask(lt, ...)                                      \
+	do {                                              \
+		struct output output_;                    \
+		lt__run(lt, &output_, __VA_ARGS__, NULL); \
+		require_done(&output_);                   \
+	} while (0)
 
-	run(&result, &(struct plan){ .argv = ARGV(LIFETRACE, command, "--json", "--socket",
-						  traced->socket, pid ? "--pid" : NULL, pid) });
-	json = json_loads(result.out, 0, NULL);
-	result__free(&result);
-	return json;
+static void get(const struct lt *lt, const char *path, int status)
+{
+	struct answer answer = http_ask(lt, path);
+
+	lt_require(http_status(&answer) == status, "%s: \"%.200s\"", path, answer.text);
+	free(answer.text);
 }
 
-static bool hooks_are(const struct traced *traced, bool on)
+static void ask_all(struct lt *lt, const char *pid)
 {
-	json_t *status = json_of(traced, "status", NULL);
-	bool are = status && strncmp(str_at(status, "hooks.wait_results"), "off", 3) != 0;
+	static const char *const commands[] = { "zombies", "ps",    "tree",   "cow",
+						"births",  "leaks", "status", "doctor" };
 
-	json_decref(status);
-	return are == on;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		ask(lt, commands[i], "--json");
+	ask(lt, "why", pid);
+	ask(lt, "leaks", "--stacks", "--pid", pid);
+	ask(lt, "silence", "--list");
+	get(lt, "/v1/alerts", 200);
+	get(lt, "/metrics", 200);
+	get(lt, "/healthz", 200);
+	get(lt, "/v1/nothing", 404);
 }
 
-static bool is_waiting(const struct traced *traced, pid_t pid)
+static bool leaks(struct lt *lt, pid_t pid, int zombies)
 {
-	char text[16];
-	json_t *json, *row;
-	bool is;
+	json_t *json = lt__json(lt, NULL, "leaks", NULL), *row;
+	bool leaks = false;
+	size_t i;
 
-	snprintf(text, sizeof(text), "%d", pid);
-	json = json_of(traced, "ps", text);
-	row = json_array_get(json_object_get(json, "processes"), 0);
-	is = json_is_integer(json_at(row, "waits.waiting_since_ns"));
+	json_array_foreach(json_at(json, "leaks"), i, row)
+		leaks |= int_at(row, "pid") == pid && int_at(row, "zombies") == zombies;
 	json_decref(json);
-	return is;
+	return leaks;
 }
 
-/* A process that is known to be in a wait call, for as long as it lives. */
-static pid_t block_in_wait(const struct traced *traced)
+/* A leak is told to the journal, its stacks are taken, and it is silenced. */
+static void make_leak(const struct watched *watched)
 {
-	pid_t child, pid = fork();
+	struct cast *leak = cast__start("leak", "4", NULL);
+	char pid[16];
+	json_t *silences;
 
-	if (!pid) {
-		child = fork();
-		if (!child) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			pause();
-		}
-		waitpid(child, NULL, 0);
-		_exit(0);
-	}
-	lt_await(is_waiting(traced, pid), "%d does not wait", pid);
-	return pid;
+	snprintf(pid, sizeof(pid), "%d", cast__pid(leak));
+	lt_await(leaks(watched->lt, cast__pid(leak), 4), "no leak");
+	ask_all(watched->lt, pid); /* stacks are of children from now on */
+	cast__tell(leak, "more 2");
+	lt_await(leaks(watched->lt, cast__pid(leak), 6), "no more than before");
+	ask_all(watched->lt, pid);
+	ask(watched->lt, "silence", pid, "1m");
+	silences = json_load_file(watched->silences, 0, NULL);
+	lt_require(silences, "the silence is not kept");
+	json_decref(silences);
+	ask(watched->lt, "silence", "--remove", pid);
+	cast__tell(leak, "reap");
+	cast__tell(leak, "end");
+	cast__free(leak);
 }
 
-/*
- * Taxing hooks come and go with who asks for them; what is in a call meanwhile
- * is forgotten when they come again. Then much happens and the reader stands still.
- */
-static void stream_waits(const struct traced *traced)
+/* Hooks that tax come and go with who asks for them. */
+static bool taxes(struct lt *lt)
 {
-	pid_t waiter = 0;
-	struct job tail;
+	char *hook = lt__hook(lt, "wait_results");
+	bool taxes = strncmp(hook, "off", 3) && !strstr(hook, "do_wait");
+
+	free(hook);
+	return taxes;
+}
+
+/* Who is in a call while there are none is forgotten when they come again. Whether they tax. */
+static bool stream(struct lt *lt)
+{
+	struct cast *waiter = cast__start("waits", "threads", NULL);
+	bool tax = false;
 
 	for (int i = 0; i < 2; i++) {
-		job__start(&tail, &(struct plan){ .argv = ARGV(LIFETRACE, "tail", "--kind",
-							       "wait,fork,exit", "--socket",
-							       traced->socket) });
-		lt_await(hooks_are(traced, true), "no hook for waits");
-		if (!waiter)
-			waiter = block_in_wait(traced);
-		kill(tail.pid, i ? SIGSTOP : SIGTERM);
-		if (i)
-			make_lives(1000);
-		kill(tail.pid, SIGKILL);
-		job__wait(&tail, LT_DEADLINE_NS);
-		job__free(&tail);
-		lt_await(hooks_are(traced, false), "hooks stay");
+		lt__tail_by_name(lt, "*");
+		if (!i)
+			cast__hold(waiter, "both wait");
+		tax = taxes(lt);
+		lt__end_tail(lt);
+		lt_await(!taxes(lt), "the hooks stay");
 	}
-	kill(waiter, SIGKILL);
-	waitpid(waiter, NULL, 0);
+	cast__free(waiter);
+	return tax;
 }
 
-static void get_metrics(void)
+static void record(const struct watched *watched)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_port = htons(19479),
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	static const char request[] =
-		"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char bytes[4096] = "";
+	char file[128];
 
-	lt_require(!connect(fd, (const struct sockaddr *)&address, sizeof(address)), "connect: %s",
-		   strerror(errno));
-	lt_require(send(fd, request, strlen(request), 0) > 0, "send: %s", strerror(errno));
-	lt_require(read(fd, bytes, sizeof(bytes) - 1) > 0 && strstr(bytes, "200 OK"),
-		   "the answer: %s", bytes);
-	while (read(fd, bytes, sizeof(bytes)) > 0)
-		;
-	close(fd);
-}
-
-static void write_config(const struct traced *traced, const char *text)
-{
-	FILE *f = fopen(traced->config, "we");
-
-	cr_assert(f && fputs(text, f) >= 0 && !fclose(f), "%s", traced->config);
-}
-
-static bool job_said(const struct job *job, const char *words)
-{
-	char *err = read_fd(job->err, NULL);
-	bool said = strstr(err, words) != NULL;
-
-	free(err);
-	return said;
-}
-
-static void do_all(struct traced *traced)
-{
-	static const char *const commands[] = { "zombies", "ps", "tree", "cow", "status", "doctor" };
-	char *file;
-	struct cast *zombie = cast__start("zombie", NULL);
-
-	cast__hold(zombie, "zombie");
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		ASK(traced, commands[i], "--json");
-	cast__free(zombie);
-	stream_waits(traced);
-	get_metrics();
-	lt_require(ASK(traced, "silence", "nobody-here", "1m"), "no silence");
-	lt_require(!access(traced->silences, F_OK), "it is not kept");
-	unlink(traced->silences);
-	cr_assert(asprintf(&file, "%s/recording", traced->dir) > 0);
-	ASK(traced, "record", file, "--for", "300ms");
+	snprintf(file, sizeof(file), "%s/recording", watched->dir);
+	ask(watched->lt, "record", file, "--for", "300ms");
 	unlink(file);
-	free(file);
-	write_config(traced, "zombie_age = nonsense\nleak_age = 1h\n");
-	kill(traced->job.pid, SIGHUP);
-	lt_await(job_said(&traced->job, "'nonsense'"), "a bad file is not told of");
-	write_config(traced, "leak_age = 1h\n");
-	kill(traced->job.pid, SIGHUP);
-	lt_await(job_said(&traced->job, "settings reloaded"), "the settings are not read");
 }
 
-/* What no run of this test sees, and why it must be let through all the same. */
+static bool has_said(const struct lt *lt, const char *words)
+{
+	char *log = lt__log(lt);
+	bool has = strstr(log, words) != NULL;
+
+	free(log);
+	return has;
+}
+
+static void reload(const struct watched *watched)
+{
+	write_config(watched, "zombie_age = nonsense\n");
+	kill(lt__daemon_pid(watched->lt), SIGHUP);
+	lt_await(has_said(watched->lt, "'nonsense'"), "a bad file is not told of");
+	write_config(watched, "zombie_age = 100d\n"); /* nobody's is any more */
+	kill(lt__daemon_pid(watched->lt), SIGHUP);
+	lt_await(has_said(watched->lt, "settings reloaded"), "the settings are not read");
+}
+
+static bool do_all(const struct watched *watched)
+{
+	make_leak(watched);
+	record(watched);
+	reload(watched);
+	return stream(watched->lt);
+}
+
+#define CONFINED(watched)                                                                    \
+	"--confine", "on", "--config", (watched)->config, "--silences", (watched)->silences, \
+		"--stacks", "on"
+
+static void end(struct watched *watched, struct seen *seen)
+{
+	lt__end_daemon(watched->lt, SIGTERM);
+	lt_require(access(lt__socket(watched->lt), F_OK), "the daemon left its socket");
+	end_watch(watched, seen);
+}
+
+/* What this test does not see, and why it must be let through all the same. */
 static const struct seldom {
 	const char *name, *why;
 } seldom[] = {
@@ -373,6 +352,7 @@ static const struct seldom {
 	{ "faccessat2",
 	  "where a hook is first wanted later, and no mount of tracefs is known yet" },
 	{ "uname", "likewise" },
+	{ "brk", "the heap, when it must grow" },
 	{ "mremap", "the table, or a client's buffer, when they have grown large" },
 	{ "restart_syscall", "a sleep that SIGSTOP or a debugger interrupted" },
 	{ "rt_sigaction", "abort()" },
@@ -389,40 +369,117 @@ static bool is_seldom(const char *name)
 	return false;
 }
 
-LT_TEST(confine, table_is_complete_and_minimal)
+static void require_minimal(const struct seen *seen)
 {
-	struct traced traced = { 0 };
-	struct seen seen = { 0 };
 	const char *name;
 
-	start_traced(&traced);
-	do_all(&traced);
-	end_traced(&traced);
-	read_trace(&seen, traced.trace);
-	cr_assert(seen.filtered, "no filter was loaded");
-	cr_expect(!*seen.refused, "refused: %s", seen.refused);
 	for (size_t i = 0; (name = confine_syscall(i)); i++)
-		cr_expect(is_seldom(name) || has_seen(&seen, name), "%s is let through for nothing",
+		cr_expect(is_seldom(name) || has_seen(seen, name), "%s is let through for nothing",
 			  name);
-	unlink(traced.trace);
-	unlink(traced.config);
-	rmdir(traced.dir);
+}
+
+/* That nothing is too many shows where all is needed: where hooks tax, and are taken out again. */
+LT_TEST(confine, table_is_complete_and_minimal)
+{
+	struct watched watched = { 0 };
+	struct seen seen = { 0 };
+	const char *port = free_port();
+	struct answer answer;
+	bool tax;
+
+	make_place(&watched);
+	watched.lt = lt__start(CONFINED(&watched), "--metrics-listen", port, NULL);
+	watch(&watched);
+	tax = do_all(&watched);
+	answer = tcp_ask(port, "/metrics");
+	lt_require(http_status(&answer) == 200, "\"%.200s\"", answer.text);
+	free(answer.text);
+	end(&watched, &seen);
+	if (tax)
+		require_minimal(&seen);
+	remove_place(&watched);
 }
 
 /* ---- files ---- */
 
+/* Settings that lie elsewhere than at the start are not read any more. */
 LT_TEST(confine, files_are_locked)
 {
-	struct traced traced = { 0 };
-	struct seen seen = { 0 };
+	struct watched watched = { 0 };
+	char elsewhere[] = "/tmp/lt-elsewhere-XXXXXX", file[64];
 
 	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1)
 		cr_skip_test("this kernel has no Landlock");
-	start_traced(&traced);
-	end_traced(&traced);
-	read_trace(&seen, traced.trace);
-	cr_expect(seen.landlocked, "no Landlock");
-	unlink(traced.trace);
-	unlink(traced.config);
-	rmdir(traced.dir);
+	make_place(&watched);
+	watched.lt = lt__start(CONFINED(&watched), NULL);
+	cr_assert(mkdtemp(elsewhere), "mkdtemp: %s", strerror(errno));
+	snprintf(file, sizeof(file), "%s/config", elsewhere);
+	lt_require(!rename(watched.config, file) && !symlink(file, watched.config), "%s", file);
+	kill(lt__daemon_pid(watched.lt), SIGHUP);
+	lt_await(has_said(watched.lt, "Permission denied"), "another directory's file is read");
+	lt__stop(watched.lt);
+	unlink(file);
+	rmdir(elsewhere);
+	remove_place(&watched);
+}
+
+/* ---- with pins ---- */
+
+static bool is_taken_over(struct lt *lt)
+{
+	char *hook = lt__hook(lt, "pins");
+	bool is = strstr(hook, "(taken over)") && !strchr(hook, ';');
+
+	free(hook);
+	return is;
+}
+
+/* So many lives that a new map must be made for them. */
+static void fill_journal(void)
+{
+	struct cast *many = cast__start("zombie", "4000", NULL), *storm;
+
+	cast__hold(many, "zombie");
+	storm = cast__start("storm", "12000", NULL);
+	cast__hold(storm, "calm");
+	cast__go(storm);
+	cast__hold(storm, "over");
+	cast__end(storm);
+	cast__free(storm);
+	cast__free(many);
+}
+
+/* What a confined daemon knew is kept, by a journal that grows, and another takes over. */
+LT_TEST(confine, pins_can_be_kept)
+{
+	struct watched watched = { 0 };
+	struct seen seen = { 0 };
+	struct guard *guard;
+	struct statfs fs;
+	char dir[64];
+
+	if (geteuid())
+		cr_skip_test("needs root");
+	if (statfs("/sys/fs/bpf", &fs) || (unsigned)fs.f_type != BPF_FS_MAGIC)
+		cr_skip_test("no bpf file system");
+	snprintf(dir, sizeof(dir), "/sys/fs/bpf/lt-confine-%d", getpid());
+	guard = guard__command(ARGV(LIFETRACED, "--pin-dir", dir, "--detach-all"));
+	make_place(&watched);
+	watched.lt = lt__start(CONFINED(&watched), "--pin-dir", dir, NULL);
+	for (int i = 0; i < 2; i++) {
+		watch(&watched);
+		if (!i)
+			fill_journal();
+		do_all(&watched);
+		end(&watched, &seen);
+		write_config(&watched, LEAKY);
+		lt__again(watched.lt, CONFINED(&watched), "--pin-dir", dir, NULL);
+		lt_require(is_taken_over(watched.lt), "not taken over");
+	}
+	cr_expect(has_seen(&seen, "BPF_MAP_CREATE") && has_seen(&seen, "BPF_OBJ_PIN"),
+		  "calls for pins are let through for nothing");
+	lt__stop(watched.lt);
+	remove_place(&watched);
+	guard__restore(guard);
+	rmdir(dir);
 }

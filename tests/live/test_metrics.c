@@ -12,53 +12,6 @@
 
 /* ---- TCP ---- */
 
-static int tcp_socket(void)
-{
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	cr_assert(fd >= 0, "socket: %s", strerror(errno));
-	return fd;
-}
-
-/* A port of 127.0.0.1 that nobody had a moment ago. */
-static const char *free_port(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(address);
-	static char port[8];
-	int fd = tcp_socket();
-
-	cr_assert(!bind(fd, (struct sockaddr *)&address, len) &&
-		  !getsockname(fd, (struct sockaddr *)&address, &len));
-	close(fd);
-	snprintf(port, sizeof(port), "%d", ntohs(address.sin_port));
-	return port;
-}
-
-static int tcp_connect(const char *port)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_port = htons(atoi(port)),
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = tcp_socket();
-
-	lt_require(!connect(fd, (struct sockaddr *)&address, sizeof(address)), "connect: %s",
-		   strerror(errno));
-	return fd;
-}
-
-static struct answer tcp_ask(const char *port, const char *path)
-{
-	int fd = tcp_connect(port);
-	struct answer answer;
-
-	http_get(fd, path);
-	answer = http_read(fd, LT_DEADLINE_NS);
-	close(fd);
-	return answer;
-}
-
 /* ---- values ---- */
 
 static bool find_value(const char *text, const char *series, double *value)
