@@ -37,6 +37,9 @@ uthash-dev        header:uthash.h
 UNIT_NEEDS='
 libcriterion-dev  pc:criterion
 tmux              cmd:tmux
+mandoc            cmd:mandoc
+zsh               cmd:zsh
+fish              cmd:fish
 '
 LIVE_NEEDS='
 stress-ng         cmd:stress-ng

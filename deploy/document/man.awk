@@ -16,7 +16,7 @@ function text(s)
 	gsub(/\\/, "\\e", s)
 	gsub(/-/, "\\-", s)
 	if (s ~ /^[.']/)
-		s = "\\\&" s
+		s = "\\&" s
 	return s
 }
 

@@ -136,7 +136,7 @@ LT_TEST(metrics, of_the_daemon_itself)
 				   -2,
 		   "start %g, boot %g", start, boot);
 	lt_require(value_now(lt, "process_start_time_seconds") == start, "it moved");
-	lt_require(value_now(lt, "lifetrace_ring_bytes") == 8 << 20, "not the preset");
+	lt_require(value_now(lt, "lifetrace_ring_bytes") == 16 << 20, "not the preset");
 	lt_require(value_now(lt, "lifetrace_ring_highest_bytes") > 0, "never anything in the ring");
 	lt_require(value_now(lt, "lifetrace_event_delay_seconds_count") >=
 			   value_now(lt, "lifetrace_forks_total"),
