@@ -475,7 +475,7 @@ struct lt_life {
 	__u64 fork_duration_ns, vfork_wait_ns, rss_pages, pagetable_bytes; /* see lt_fork */
 	struct lt_failure fork_failures[LT_FAILURES];			   /* of its own */
 	struct lt_cow_counts cow;					   /* likewise */
-	__u64 cow_ns;							   /* when they were so */
+	__u64 reserved_ns;						   /* 0 */
 	__u64 cow_copies_before, cow_reuses_before; /* counted before cow.since_ns */
 	struct lt_id fork_creator;		    /* pid 0: what its fork cost is not kept */
 	__u64 fork_ended_ns;
