@@ -52,6 +52,17 @@ uint64_t number(const json_t *object, const char *name)
 	return (uint64_t)json_integer_value(json_object_get(object, name));
 }
 
+uint64_t sum_of(const json_t *counts)
+{
+	uint64_t total = 0;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)counts, name, value)
+		total += (uint64_t)json_integer_value(value);
+	return total;
+}
+
 void exit_text(const json_t *row, char cell[CELL_SIZE])
 {
 	const json_t *end = json_object_get(row, "exit");

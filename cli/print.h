@@ -25,6 +25,8 @@ const char *colour_off(void);
 /* A string member, escaped for the terminal; "-" where it is null. */
 const char *member(const json_t *object, const char *name, char buf[CELL_SIZE]);
 uint64_t number(const json_t *object, const char *name);
+/* Of an object whose members are counts. */
+uint64_t sum_of(const json_t *counts);
 /* "exited 3", "SIGKILL", "SIGABRT, core". */
 void exit_text(const json_t *row, char cell[CELL_SIZE]);
 /* "812 B", "96 KiB", "1.3 GiB"; "2.4 ms", "180 us": rounded, for people. */

@@ -156,17 +156,6 @@ int show_leaks(const struct options *options, struct source *source)
 
 /* ---- status ---- */
 
-static uint64_t sum(const json_t *counts)
-{
-	uint64_t total = 0;
-	const char *name;
-	json_t *value;
-
-	json_object_foreach((json_t *)counts, name, value)
-		total += (uint64_t)json_integer_value(value);
-	return total;
-}
-
 static void print_hooks(const json_t *hooks)
 {
 	const char *what, *lead = "hooks";
@@ -181,7 +170,7 @@ static void print_hooks(const json_t *hooks)
 static void print_status(const json_t *s)
 {
 	char up[TEXT_AGE_SIZE];
-	uint64_t lost = sum(json_object_get(s, "lost"));
+	uint64_t lost = sum_of(json_object_get(s, "lost"));
 
 	text_format_age(number(s, "uptime_s") * NSEC_PER_SEC, up);
 	printf("%-12s %s, watching for %s\n", "lifetraced",
@@ -196,7 +185,7 @@ static void print_status(const json_t *s)
 	       number(s, "exits"), number(s, "reaps"));
 	printf("%-12s %" PRIu64 " sent, %s%" PRIu64 " lost%s, %" PRIu64 " repairs, %" PRIu64
 	       " bad, %" PRIu64 " refused\n",
-	       "events", sum(json_object_get(s, "events")), lost ? colour_on(RED) : "", lost,
+	       "events", sum_of(json_object_get(s, "events")), lost ? colour_on(RED) : "", lost,
 	       lost ? colour_off() : "", number(s, "repairs"), number(s, "bad_records"),
 	       number(s, "refused"));
 	printf("%-12s %" PRIu64 " KiB table, %" PRIu64 " KiB ring\n", "memory",
@@ -378,7 +367,7 @@ static void say_leak(const json_t *e, char *out)
 static void say_lost(const json_t *e, char *out)
 {
 	snprintf(out, CELL_SIZE, "%" PRIu64 " events; the table is being repaired",
-		 sum(json_object_get(e, "lost")));
+		 sum_of(json_object_get(e, "lost")));
 }
 
 static void say_alert(const json_t *e, char *out)

@@ -27,17 +27,6 @@ static void say(struct head *head, int line, enum tone tone, const char *format,
 	va_end(args);
 }
 
-static uint64_t sum(const json_t *counts)
-{
-	uint64_t total = 0;
-	const char *name;
-	json_t *value;
-
-	json_object_foreach((json_t *)counts, name, value)
-		total += (uint64_t)json_integer_value(value);
-	return total;
-}
-
 static void say_place(const struct top *top, struct head *head)
 {
 	const struct player *player = top->feed->player;
@@ -138,7 +127,7 @@ static void say_states(const struct top *top, struct head *head)
 static void say_cost(const struct top *top, struct head *head)
 {
 	const json_t *s = top->status, *self = json_object_get(s, "self");
-	uint64_t lost = sum(json_object_get(s, "lost"));
+	uint64_t lost = sum_of(json_object_get(s, "lost"));
 	char bytes[CELL_SIZE];
 
 	say(head, 3, lost ? TONE_BAD : TONE_GOOD, "%" PRIu64 " events lost", lost);

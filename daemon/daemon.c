@@ -817,8 +817,8 @@ static void pass(struct daemon *daemon, bool seed)
 	record.hdr.time_ns = boot_ns();
 	fold(daemon, &record, sizeof(record));
 	fold_proc(daemon);
-	fold_limits(
-		daemon); /* a leak that takes the last pids is told of, whether or not one asks */
+	/* a leak that takes the last pids is told of, whether or not one asks */
+	fold_limits(daemon);
 	look_for_libraries(daemon);
 	plan_due(daemon);
 	if (err) { /* half a pass proves nothing */

@@ -574,8 +574,8 @@ static uint64_t open_gate(struct kernel *kernel, uint64_t heartbeat_ns)
 /*
  * From the moment that the gate says so the new programs work, and the old ones
  * do nothing any more once an RCU grace period is over: then their ring has all
- * that it will have, and no record in it is unfinished. (On a CPU that is between the two just then both have
- * told: see struct told.)
+ * that it will have, and no record in it is unfinished. (On a CPU that is
+ * between the two just then both have told: see struct told.)
  */
 static void take_over(struct kernel *kernel, uint64_t heartbeat_ns)
 {

@@ -44,8 +44,14 @@ void metrics_observe(struct lt_histogram *histogram, enum metrics_scale scale, u
 
 struct metric;
 
+/* The least that is left to a parent that leaks; UINT64_MAX: none is known. */
+struct pids {
+	uint64_t left, in_s;
+};
+
 struct scrape {
 	const struct core *core;
+	struct pids least;
 	const struct metric *metric; /* whose samples are being written */
 	enum metrics_format format;
 	bool named;    /* its name, type and help are written */
@@ -519,11 +525,6 @@ static void collect_oldest(struct scrape *s)
 	value_seconds(s, s->core->now_ns - begin_ns);
 }
 
-/* The least that is left to a parent that leaks; UINT64_MAX: none is known. */
-struct pids {
-	uint64_t left, in_s;
-};
-
 static struct pids least_pids(const struct core *core)
 {
 	struct pids least = { UINT64_MAX, UINT64_MAX };
@@ -548,22 +549,18 @@ static struct pids least_pids(const struct core *core)
 
 static void collect_pids_left(struct scrape *s)
 {
-	struct pids least = least_pids(s->core);
-
-	if (least.left == UINT64_MAX)
+	if (s->least.left == UINT64_MAX)
 		return;
 	sample(s, "");
-	value(s, least.left);
+	value(s, s->least.left);
 }
 
 static void collect_pids_exhausted(struct scrape *s)
 {
-	struct pids least = least_pids(s->core);
-
-	if (least.in_s == UINT64_MAX)
+	if (s->least.in_s == UINT64_MAX)
 		return;
 	sample(s, "");
-	value(s, least.in_s);
+	value(s, s->least.in_s);
 }
 
 static void collect_reap_latency(struct scrape *s)
@@ -769,7 +766,7 @@ static char *finish(struct scrape *s, size_t *len)
 
 char *metrics_text(const struct core *core, enum metrics_format format, size_t *len)
 {
-	struct scrape s = { .core = core, .format = format };
+	struct scrape s = { .core = core, .least = least_pids(core), .format = format };
 
 	for (size_t i = 0; i < METRICS; i++) {
 		s.metric = &table[i];
