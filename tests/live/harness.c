@@ -1371,7 +1371,8 @@ static void await_test_end(int fd)
 		;
 }
 
-struct guard *guard__command(const char *const argv[])
+/* In the new process, whose pid is 0, it returns when the test has ended. */
+static struct guard *start_guard(void)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
 	int fd[2];
@@ -1384,31 +1385,32 @@ struct guard *guard__command(const char *const argv[])
 	if (!guard->pid) {
 		close(fd[1]);
 		await_test_end(fd[0]);
-		execv(argv[0], (char *const *)argv);
-		_exit(127);
+		return guard;
 	}
 	close(fd[0]);
 	return guard;
 }
 
+struct guard *guard__command(const char *const argv[])
+{
+	struct guard *guard = start_guard();
+
+	if (!guard->pid) {
+		execv(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	return guard;
+}
+
 struct guard *guard__set(const char *path, const char *value)
 {
-	struct guard *guard = calloc(1, sizeof(*guard));
+	struct guard *guard;
 	char before[256];
-	int fd[2];
 
 	read_setting(path, before, sizeof(before));
-	make_pipe(fd);
-	guard->fd = fd[1];
-	guard->pid = fork();
-	cr_assert(guard->pid >= 0, "fork: %s", strerror(errno));
-	guards++;
-	if (!guard->pid) {
-		close(fd[1]);
-		await_test_end(fd[0]);
+	guard = start_guard();
+	if (!guard->pid)
 		_exit(write_setting(path, before) ? 0 : 1);
-	}
-	close(fd[0]);
 	if (!write_setting(path, value)) {
 		guard__restore(guard);
 		cr_skip_test("%s cannot be set to %s here", path, value);

@@ -116,20 +116,6 @@ static void end_storm(struct cast *storm)
 	cast__free(storm);
 }
 
-/* Births are those of /proc/stat, exits are births minus the living, nothing is lost. */
-static void require_truth(struct lt *lt, struct sums before)
-{
-	struct sums after;
-
-	lt_await(births_are(lt, before.births), "births: %ld of /proc/stat were not counted",
-		 sums_now(lt).births - before.births);
-	require_nothing_lost(lt);
-	require_equal_to_proc(lt, LT_DEADLINE_NS);
-	after = settle(lt);
-	lt_require(after.living == before.living, "exits are %ld more than births minus the living",
-		   before.living - after.living);
-}
-
 LT_TEST(pins, killed_twice_in_a_storm)
 {
 	struct place place = make_place();

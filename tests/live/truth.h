@@ -248,4 +248,18 @@ static inline void require_nothing_lost(struct lt *lt)
 	json_decref(status);
 }
 
+/* Births are those of /proc/stat, exits are births minus the living, nothing is lost. */
+static inline void require_truth(struct lt *lt, struct sums before)
+{
+	struct sums after;
+
+	lt_await(births_are(lt, before.births), "births: %ld of /proc/stat were not counted",
+		 sums_now(lt).births - before.births);
+	require_nothing_lost(lt);
+	require_equal_to_proc(lt, LT_DEADLINE_NS);
+	after = settle(lt);
+	lt_require(after.living == before.living, "exits are %ld more than births minus the living",
+		   before.living - after.living);
+}
+
 #endif
