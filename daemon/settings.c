@@ -46,6 +46,7 @@ struct setting {
 	uint64_t min, max;
 	bool reloads;
 	const char *help;
+	enum reader reader;
 };
 
 #define AT(field) offsetof(struct settings, field), sizeof(((struct settings *)0)->field)
@@ -55,92 +56,106 @@ struct setting {
 
 static const struct setting table[] = {
 	{ "socket", TEXT, AT(socket), "/run/lifetrace/lifetraced.sock", ANY, false,
-	  "unix socket that answers" },
+	  "unix socket that answers", BY_BOTH },
 	{ "metrics_listen", TEXT, AT(metrics_listen), "", ANY, false,
-	  "TCP port or ADDRESS:PORT that answers /metrics and /healthz, and nothing else; a port alone is of 127.0.0.1" },
+	  "TCP port or ADDRESS:PORT that answers /metrics and /healthz, and nothing else; a port alone is of 127.0.0.1",
+	  BY_DAEMON },
 	{ "group", TEXT, AT(group), "lifetrace", ANY, false,
-	  "besides root, members of this group see every process's arguments" },
+	  "besides root, members of this group see every process's arguments", BY_DAEMON },
 	{ "zombie_age", DURATION, AT(zombie_age_ns), "10s", MS, UINT64_MAX, true,
-	  "a zombie older than this is flagged" },
+	  "a zombie older than this is flagged", BY_DAEMON },
 	{ "leak_count", COUNT, AT(leak_count), "5", 1, UINT32_MAX, true,
-	  "a parent with so many flagged zombies leaks" },
+	  "a parent with so many flagged zombies leaks", BY_DAEMON },
 	{ "leak_age", DURATION, AT(leak_age_ns), "5m", MS, UINT64_MAX, true,
-	  "and so does one with any zombie older than this" },
+	  "and so does one with any zombie older than this", BY_DAEMON },
 	{ "leak_settle", DURATION, AT(leak_settle_ns), "30s", ANY, true,
-	  "a leak closes when it has held less than half of leak_count for so long" },
+	  "a leak closes when it has held less than half of leak_count for so long", BY_DAEMON },
 	{ "ignore_comm", TEXT, AT(ignore_comm), "", ANY, true,
-	  "parents that never leak, by name: globs, comma-separated" },
+	  "parents that never leak, by name: globs, comma-separated", BY_DAEMON },
 	{ "ignore_unit", TEXT, AT(ignore_unit), "", ANY, true,
-	  "parents that never leak, by systemd unit: globs, comma-separated" },
+	  "parents that never leak, by systemd unit: globs, comma-separated", BY_DAEMON },
 	{ "alert_flagged", COUNT, AT(alert_flagged), "50", ANY, true,
-	  "an alert fires when more zombies than this are flagged; 0: never" },
+	  "an alert fires when more zombies than this are flagged; 0: never", BY_DAEMON },
 	{ "alert_forks", COUNT, AT(alert_forks), "0", ANY, true,
-	  "an alert fires when more processes than this are born a second, for alert_forks_for; 0: never" },
-	{ "alert_forks_for", DURATION, AT(alert_forks_for_ns), "30s", ANY, true,
-	  "see alert_forks" },
+	  "an alert fires when more processes than this are born a second, for alert_forks_for; 0: never",
+	  BY_DAEMON },
+	{ "alert_forks_for", DURATION, AT(alert_forks_for_ns), "30s", ANY, true, "see alert_forks",
+	  BY_DAEMON },
 	{ "alert_pids_within", DURATION, AT(alert_pids_within_ns), "1d", ANY, true,
-	  "an alert fires when a leak leaves no pids within so long; 0: never" },
+	  "an alert fires when a leak leaves no pids within so long; 0: never", BY_DAEMON },
 	{ "alert_settle", DURATION, AT(alert_settle_ns), "1m", ANY, true,
-	  "an alert of the host is over when its condition has not held for so long" },
+	  "an alert of the host is over when its condition has not held for so long", BY_DAEMON },
 	{ "silences", TEXT, AT(silences), "/var/lib/lifetrace/silences.json", ANY, false,
-	  "file that keeps silences across a restart; empty: none does" },
+	  "file that keeps silences across a restart; empty: none does", BY_DAEMON },
 	{ "reaped_keep", DURATION, AT(reaped_keep_ns), "1m", ANY, true,
-	  "how long a reaped process is remembered" },
+	  "how long a reaped process is remembered", BY_DAEMON },
 	{ "repair_interval", DURATION, AT(repair_interval_ns), "30s", 100 * MS, UINT64_MAX, true,
-	  "how often the table is compared with the kernel's" },
+	  "how often the table is compared with the kernel's", BY_DAEMON },
 	{ "batch", DURATION, AT(batch_ns), "50ms", ANY, true,
-	  "how long events may gather in the ring" },
+	  "how long events may gather in the ring", BY_DAEMON },
 	{ "ring_size", SIZE, AT(ring_bytes), "16M", 4096, 1 << 30, false,
-	  "bytes of the ring, a power of two" },
+	  "bytes of the ring, a power of two", BY_DAEMON },
 	{ "memory_max", SIZE, AT(memory_max_bytes), "64M", 64 << 10, UINT64_MAX, true,
-	  "most bytes of the table; the longest reaped go first" },
+	  "most bytes of the table; the longest reaped go first", BY_DAEMON },
 	{ "stream_buffer", SIZE, AT(stream_buffer_bytes), "64M", 4096, 1 << 30, true,
-	  "a client that is so far behind in its stream is dropped; those that are not root's share it" },
+	  "a client that is so far behind in its stream is dropped; those that are not root's share it",
+	  BY_DAEMON },
 	{ "client_timeout", DURATION, AT(client_timeout_ns), "10s", S, 3600 * S, false,
-	  "a client that is silent for so long in mid-request is dropped" },
-	{ "client_max", COUNT, AT(client_max), "256", 4, 10000, false, "most clients at a time" },
+	  "a client that is silent for so long in mid-request is dropped", BY_DAEMON },
+	{ "client_max", COUNT, AT(client_max), "256", 4, 10000, false, "most clients at a time",
+	  BY_DAEMON },
 	{ "syscall_hooks", SYSCALL_HOOKS, AT(syscall_hooks), "auto", ANY, true,
 	  "fork costs and wait results by system call tracepoints, where nothing better is allowed: "
-	  "auto (while a zombie is flagged or somebody asks), always, off" },
+	  "auto (while a zombie is flagged or somebody asks), always, off",
+	  BY_DAEMON },
 	{ "best_hook", BEST_HOOK, AT(best_hook), "fentry", ANY, false,
-	  "best kind of kernel hook to use where it is allowed: fentry, kprobe, tracepoint" },
+	  "best kind of kernel hook to use where it is allowed: fentry, kprobe, tracepoint",
+	  BY_DAEMON },
 	{ "cow", COW_SET, AT(cow), "auto", ANY, false,
-	  "what observes copy-on-write: auto (copies, else faults), off, faults, copies" },
+	  "what observes copy-on-write: auto (copies, else faults), off, faults, copies",
+	  BY_DAEMON },
 	{ "cow_max", COUNT, AT(cow_max), "16384", 16, 1 << 20, false,
-	  "most processes whose copy-on-write is counted; the longest idle goes first" },
+	  "most processes whose copy-on-write is counted; the longest idle goes first", BY_DAEMON },
 	{ "exit_handlers", SWITCH, AT(exit_handlers), "off", ANY, false,
-	  "on: exit() is told from _exit(), and what its handlers take, by uprobes on C libraries" },
+	  "on: exit() is told from _exit(), and what its handlers take, by uprobes on C libraries",
+	  BY_DAEMON },
 	{ "pin_dir", TEXT, AT(pin_dir), "", ANY, false,
-	  "directory in a bpf file system: what is observed, and known, outlives the daemon there" },
+	  "directory in a bpf file system: what is observed, and known, outlives the daemon there",
+	  BY_DAEMON },
 	{ "heartbeat", DURATION, AT(heartbeat_ns), "1m", S, UINT64_MAX / 4, true,
-	  "pinned programs do nothing more when no daemon has been heard of for so long" },
+	  "pinned programs do nothing more when no daemon has been heard of for so long",
+	  BY_DAEMON },
 	{ "on_alert", TEXT, AT(on_alert), "", ANY, false,
-	  "lifetrace-alert: command for the shell that gets each alert, at its begin and its end, as JSON on its standard input" },
+	  "command for the shell that gets each alert, at its begin and its end, as JSON on its standard input",
+	  BY_ALERT },
 	{ "on_alert_max", COUNT, AT(on_alert_max), "4", 1, 1000, false,
-	  "lifetrace-alert: most such commands at a time" },
+	  "most such commands at a time", BY_ALERT },
 	{ "on_alert_timeout", DURATION, AT(on_alert_timeout_ns), "30s", MS, 86400 * S, false,
-	  "lifetrace-alert: one that runs for longer is killed" },
+	  "one that runs for longer is killed", BY_ALERT },
 	{ "alertmanager_url", TEXT, AT(alertmanager_url), "", ANY, false,
-	  "lifetrace-alert: Alertmanagers that get the alerts, each: http or https URLs, comma-separated" },
-	{ "alertmanager_user", TEXT, AT(alertmanager_user), "", ANY, false,
-	  "lifetrace-alert: user name for these" },
+	  "Alertmanagers that get the alerts, each: http or https URLs, comma-separated",
+	  BY_ALERT },
+	{ "alertmanager_user", TEXT, AT(alertmanager_user), "", ANY, false, "user name for these",
+	  BY_ALERT },
 	{ "alertmanager_password_file", TEXT, AT(alertmanager_password_file), "", ANY, false,
-	  "lifetrace-alert: file whose first line is the password" },
+	  "file whose first line is the password", BY_ALERT },
 	{ "alertmanager_ca", TEXT, AT(alertmanager_ca), "", ANY, false,
-	  "lifetrace-alert: certificates that are trusted for https, instead of the system's" },
+	  "certificates that are trusted for https, instead of the system's", BY_ALERT },
 	{ "alertmanager_interval", DURATION, AT(alertmanager_interval_ns), "1m", S, 86400 * S,
-	  false, "lifetrace-alert: what fires is sent again so often" },
+	  false, "what fires is sent again so often", BY_ALERT },
 	{ "alert_queue", TEXT, AT(alert_queue), "/var/lib/lifetrace-alert/queue.json", ANY, false,
-	  "lifetrace-alert: file of what is to be delivered; empty: none" },
+	  "file of what is to be delivered; empty: none", BY_ALERT },
 	{ "alert_queue_max", COUNT, AT(alert_queue_max), "1000", 1, 100000, false,
-	  "lifetrace-alert: most alerts that wait; what is over gives way first" },
+	  "most alerts that wait; what is over gives way first", BY_ALERT },
 	{ "stacks", SWITCH, AT(stacks), "off", ANY, false,
-	  "on: of parents that hold a flagged zombie, where each further child is forked (leaks --stacks)" },
+	  "on: of parents that hold a flagged zombie, where each further child is forked (leaks --stacks)",
+	  BY_DAEMON },
 	{ "confine", CONFINE, AT(confine), "auto", ANY, false,
 	  "rights, files and system calls that are needed no more once all is set up are given up: "
-	  "auto (unless root), on, off" },
+	  "auto (unless root), on, off",
+	  BY_DAEMON },
 	{ "btf", TEXT, AT(btf), "", ANY, false,
-	  "BTF of the running kernel, where it brings none of its own" },
+	  "BTF of the running kernel, where it brings none of its own", BY_DAEMON },
 };
 
 #define SETTINGS (sizeof(table) / sizeof(table[0]))
@@ -601,28 +616,53 @@ static void print_value(const char *value, FILE *out)
 	fputc('\n', out);
 }
 
+/* Where settings of all programs are told, this says whose one is. */
+static const char *prefix_of(const struct setting *setting)
+{
+	return setting->reader == BY_ALERT ? "lifetrace-alert: " : "";
+}
+
 void settings_print(const struct settings *settings, FILE *out)
 {
 	char value[SETTING_TEXT_SIZE];
 
 	for (size_t i = 0; i < SETTINGS; i++) {
 		value_text(&table[i], settings, value, sizeof(value));
-		fprintf(out, "# %s\n%s = ", table[i].help, table[i].name);
+		fprintf(out, "# %s%s\n%s = ", prefix_of(&table[i]), table[i].help, table[i].name);
 		print_value(value, out);
 	}
 }
 
-void settings_help(FILE *out)
+static void help_setting(const struct setting *setting, const char *name, enum reader reader,
+			 FILE *out)
 {
 	static const char *const argument[] = {
 		[TEXT] = "TEXT",     [DURATION] = "DURATION",  [SIZE] = "SIZE",
 		[COUNT] = "N",	     [SYSCALL_HOOKS] = "WHEN", [BEST_HOOK] = "KIND",
 		[COW_SET] = "WHICH", [SWITCH] = "on|off",      [CONFINE] = "WHEN",
 	};
+	bool by_sighup = setting->reloads || reader == BY_ALERT;
+	char left[64];
+
+	snprintf(left, sizeof(left), "--%s %s", name, argument[setting->type]);
+	fprintf(out, "  %-27s %s%s%s%s%s%s\n", left, reader == BY_ALERT ? "" : prefix_of(setting),
+		setting->help, *setting->preset ? " [" : "", setting->preset,
+		*setting->preset ? "]" : "", by_sighup ? "" : " (not by SIGHUP)");
+}
+
+void settings_help_of(enum reader reader, FILE *out)
+{
 	struct option options[SETTINGS + FIXED + 1];
-	char names[SETTINGS][32], left[64];
+	char names[SETTINGS][32];
 
 	build_options(options, names);
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (reader != BY_ALERT || table[i].reader != BY_DAEMON)
+			help_setting(&table[i], names[i], reader, out);
+}
+
+void settings_help(FILE *out)
+{
 	fprintf(out,
 		"Usage: lifetraced [--config FILE] [OPTION …]\n\n"
 		"Follows every process's life and flags zombies that nobody reaps.\n"
@@ -634,12 +674,7 @@ void settings_help(FILE *out)
 		"                              its heartbeat\n"
 		"  --help, --version\n\n"
 		"Settings (in the file: name = value, underscores for dashes):\n");
-	for (size_t i = 0; i < SETTINGS; i++) {
-		snprintf(left, sizeof(left), "--%s %s", names[i], argument[table[i].type]);
-		fprintf(out, "  %-27s %s%s%s%s%s\n", left, table[i].help,
-			*table[i].preset ? " [" : "", table[i].preset, *table[i].preset ? "]" : "",
-			table[i].reloads ? "" : " (not by SIGHUP)");
-	}
+	settings_help_of(BY_DAEMON, out);
 	fprintf(out, "\nExamples:\n"
 		     "  lifetraced --zombie-age 2s --leak-count 3\n"
 		     "  lifetraced --config /etc/lifetrace/lifetraced.conf --print-config\n");
@@ -653,7 +688,7 @@ void settings_document(FILE *out)
 		"for underscores. Written by `lifetraced --document-settings`.\n\n");
 	fprintf(out, "| setting | default | what it is | SIGHUP |\n| --- | --- | --- | --- |\n");
 	for (size_t i = 0; i < SETTINGS; i++)
-		fprintf(out, "| `%s` | `%s` | %s | %s |\n", table[i].name,
-			*table[i].preset ? table[i].preset : "(none)", table[i].help,
-			table[i].reloads ? "yes" : "no");
+		fprintf(out, "| `%s` | `%s` | %s%s | %s |\n", table[i].name,
+			*table[i].preset ? table[i].preset : "(none)", prefix_of(&table[i]),
+			table[i].help, table[i].reloads ? "yes" : "no");
 }

@@ -25,6 +25,9 @@ enum best_hook { BEST_HOOK_FENTRY, BEST_HOOK_KPROBE, BEST_HOOK_TRACEPOINT };
 
 enum confine_when { CONFINE_AUTO, CONFINE_ON, CONFINE_OFF };
 
+/* Which program a setting is of. */
+enum reader { BY_DAEMON, BY_ALERT, BY_BOTH };
+
 struct settings {
 	char socket[108]; /* sizeof(sockaddr_un.sun_path) */
 	char group[64];
@@ -114,7 +117,9 @@ int settings_parse(struct settings *settings, struct invocation *invocation, int
 const char *settings_reload(struct settings *settings, const struct settings *fresh);
 
 void settings_print(const struct settings *settings, FILE *out);
+/* lifetraced's whole; and the lines of a program's own settings. */
 void settings_help(FILE *out);
+void settings_help_of(enum reader reader, FILE *out);
 /* The table as Markdown. */
 void settings_document(FILE *out);
 

@@ -219,10 +219,13 @@ static void help(void)
 {
 	puts("Usage: lifetrace-alert [--config FILE] [OPTION …]\n\n"
 	     "Passes lifetraced's alerts on: to a command (on_alert), as JSON on its standard input,\n"
-	     "and to Alertmanagers (alertmanager_url). Runs in the foreground. Its settings are in\n"
-	     "lifetraced's file, or options: those named on_alert…, alertmanager_…, alert_queue…,\n"
-	     "and socket; `lifetraced --help` says what each is.\n\n"
-	     "Examples:\n"
+	     "and to Alertmanagers (alertmanager_url). Runs in the foreground.\n\n"
+	     "  --config FILE               read settings from lifetraced's file, and from conf.d/*.conf beside it\n"
+	     "  --print-config              print the settings in force and exit\n"
+	     "  --help, --version\n\n"
+	     "Settings (in the file: name = value, underscores for dashes):");
+	settings_help_of(BY_ALERT, stdout);
+	puts("\nExamples:\n"
 	     "  lifetrace-alert --on-alert 'logger -t zombies'\n"
 	     "  lifetrace-alert --alertmanager-url http://am1:9093,http://am2:9093");
 }

@@ -16,7 +16,7 @@ $1 == "option" {
 }
 
 END {
-	print "# bash completion for lifetrace and lifetraced. Written by deploy/document."
+	print "# bash completion for lifetrace, lifetraced and lifetrace-alert. Written by deploy/document."
 	print "_lifetrace_options()\n{\n\tcase $1 in"
 	for (i = 1; i <= count; i++)
 		printf "\t%s) echo '%s' ;;\n", programs[i], options[programs[i]]
@@ -40,6 +40,8 @@ END {
 	printf "\t\t_lifetrace_among '%s--help --version'\n", commands
 	print "\telse\n\t\t_lifetrace_in \"${COMP_WORDS[1]}\"\n\tfi\n}\n"
 	print "_lifetraced()\n{\n\tCOMPREPLY=()\n\t_lifetrace_in lifetraced\n}\n"
+	print "_lifetrace_alert()\n{\n\tCOMPREPLY=()\n\t_lifetrace_in lifetrace-alert\n}\n"
 	print "complete -o filenames -F _lifetrace lifetrace"
+	print "complete -o filenames -F _lifetrace_alert lifetrace-alert"
 	print "complete -o filenames -F _lifetraced lifetraced"
 }

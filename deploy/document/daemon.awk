@@ -1,9 +1,11 @@
-# lifetraced --help as rows: option or setting, program, name, argument, words, text.
+# The --help of lifetraced or lifetrace-alert as rows: option or setting, program, name, argument,
+# words, text. Settings are lifetraced's, which knows all.
+#	awk -v program=PROGRAM -f daemon.awk
 function flush_row()
 {
 	if (name != "")
-		print "option\tlifetraced\t" name "\t" argument "\t\t" text
-	if (name != "" && settings) {
+		print "option\t" program "\t" name "\t" argument "\t\t" text
+	if (name != "" && settings && program == "lifetraced") {
 		gsub(/-/, "_", name)
 		print "setting\t" name "\t" argument "\t" text
 	}
@@ -31,6 +33,6 @@ function flush_row()
 /^Settings/ { flush_row(); settings = 1 }
 END {
 	flush_row()
-	print "option\tlifetraced\thelp\t\t\tsay what this program does"
-	print "option\tlifetraced\tversion\t\t\tsay which version this is"
+	print "option\t" program "\thelp\t\t\tsay what this program does"
+	print "option\t" program "\tversion\t\t\tsay which version this is"
 }

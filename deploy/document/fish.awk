@@ -2,9 +2,10 @@
 BEGIN {
 	FS = "\t"
 	quote = "'"
-	print "# fish completion for lifetrace and lifetraced. Written by deploy/document."
+	print "# fish completion for lifetrace, lifetraced and lifetrace-alert. Written by deploy/document."
 	print "complete -c lifetrace -f"
 	print "complete -c lifetraced -f"
+	print "complete -c lifetrace-alert -f"
 }
 
 function quoted(s) { gsub(/\\/, "\\\\", s); gsub(quote, "\\" quote, s); return quote s quote }
@@ -15,8 +16,8 @@ $1 == "command" {
 		print "complete -c lifetrace -n '__fish_seen_subcommand_from " $2 "' -F"
 }
 $1 == "option" {
-	how = "complete -c lifetraced"
-	if ($2 != "lifetraced")
+	how = "complete -c " $2
+	if ($2 !~ /^lifetrace(d|-alert)$/)
 		how = "complete -c lifetrace -n '__fish_seen_subcommand_from " $2 "'"
 	if ($4 == "FILE" || $4 == "PATH")
 		takes = " -r -F"

@@ -7,7 +7,7 @@ NR == FNR {
 	next
 }
 $0 == "@commands" { print_commands(); next }
-$0 == "@options" { printf "%s", options_of("lifetraced"); next }
+$1 == "@options" { printf "%s", options_of($2); next }
 /^@/ { print_table(substr($0, 2)); next }
 { print }
 

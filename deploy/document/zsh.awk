@@ -16,6 +16,12 @@ function taken(argument, words)
 	return ":" argument ":" (argument == "FILE" || argument == "PATH" ? "_files" : " ")
 }
 
+function print_daemon(program)
+{
+	print "\tif [[ $service == " program " ]]; then"
+	print "\t\t_arguments" specs[program] "\n\t\treturn\n\tfi"
+}
+
 $1 == "command" {
 	commands = commands "\t\t" quoted($2 ":" description($4)) "\n"
 	programs[++count] = $2
@@ -29,10 +35,10 @@ $1 == "option" {
 }
 
 END {
-	print "#compdef lifetrace lifetraced\n# zsh completion for lifetrace and lifetraced. Written by deploy/document."
+	print "#compdef lifetrace lifetraced lifetrace-alert\n# zsh completion for lifetrace, lifetraced and lifetrace-alert. Written by deploy/document."
 	print "_lifetrace()\n{\n\tlocal -a commands=(\n" commands "\t)"
-	print "\tif [[ $service == lifetraced ]]; then"
-	print "\t\t_arguments" specs["lifetraced"] "\n\t\treturn\n\tfi"
+	print_daemon("lifetraced")
+	print_daemon("lifetrace-alert")
 	print "\tif ((CURRENT == 2)); then\n\t\t_describe command commands\n\t\treturn\n\tfi"
 	print "\tshift words\n\t((CURRENT--))\n\tcase $words[1] in"
 	for (i = 1; i <= count; i++)
