@@ -57,6 +57,7 @@ struct queue {
 	unsigned versions;
 	const char *path;
 	bool failing; /* to be saved; said once */
+	bool full;    /* of what fires; said once */
 };
 
 /* Takes over what the file holds; one that is no good is begun anew. */

@@ -30,24 +30,35 @@ static void drop(struct queue *queue, size_t i)
 		(--queue->count - i) * sizeof(queue->items[0]));
 }
 
-/* The oldest that is over, or else the oldest. */
-static void make_place(struct queue *queue)
+/*
+ * The oldest that is over gives way. One that fires does not: the daemon lists it
+ * again, and it would be news each time.
+ */
+static bool make_place(struct queue *queue)
 {
 	size_t victim = 0;
 
-	for (size_t i = queue->count; i-- > 0;)
-		if (queue->items[i].resolved)
-			victim = i;
-	say("the queue of alerts is full; one is dropped: %s", key_of(queue->items[victim].alert));
+	while (victim < queue->count && !queue->items[victim].resolved)
+		victim++;
+	if (victim == queue->count)
+		return false;
+	say("the queue of alerts is full; the end of one is dropped: %s",
+	    key_of(queue->items[victim].alert));
 	drop(queue, victim);
+	return true;
 }
 
-static struct item *add(struct queue *queue)
+static struct item *add(struct queue *queue, const char *key)
 {
+	bool full = queue->count >= queue->max && !make_place(queue);
 	struct item *bigger;
 
-	if (queue->count && queue->count >= queue->max)
-		make_place(queue);
+	if (full && !queue->full)
+		say("%zu alerts fire, and the queue has no more room; one is not taken: %s",
+		    queue->count, key);
+	queue->full = full;
+	if (full)
+		return NULL;
 	bigger = realloc(queue->items, (queue->count + 1) * sizeof(*bigger));
 	if (!bigger)
 		return NULL;
@@ -65,7 +76,7 @@ bool queue_put(struct queue *queue, const json_t *alert, bool resolved)
 	if (!key || (item ? item->resolved == resolved : resolved))
 		return false;
 	if (!item)
-		item = add(queue);
+		item = add(queue, key);
 	if (!item)
 		return false;
 	json_decref(item->alert);

@@ -170,6 +170,123 @@ Test(alerts, silenced_until_a_time)
 	bench_free(bench);
 }
 
+/* ---- pids that run out ---- */
+
+#define PIDS "leak:50-50000000 pids:50-50000000"
+
+static void feed_left(struct bench *bench, uint64_t ms, uint64_t left)
+{
+	struct lt_limits e = { .hdr = { sizeof(e), LT_LIMITS, 0, MS(ms) }, .id = id_of(PARENT) };
+
+	for (int i = 0; i < LT_LIMIT_COUNT; i++)
+		e.limit[i].max = LT_NO_LIMIT;
+	e.limit[LT_LIMIT_PID_MAX] = (struct lt_limit){ 1000 + left, 1000 };
+	feed(bench, &e);
+}
+
+/* One a second from 10 s to 30 s; with_alerts() fires at less than a minute. */
+static struct bench *leaking(void)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	for (uint64_t i = 0; i < 20; i++)
+		die(bench, 10000 + i * 1000, 100 + i);
+	feed_tick(bench, 30000);
+	*bench->told = '\0';
+	return bench;
+}
+
+Test(pids, fire_when_they_run_out_within_the_limit)
+{
+	struct bench *bench = leaking();
+
+	feed_left(bench, 30000, 60);
+	expect_firing(bench, "leak:50-50000000");
+	feed_left(bench, 30000, 59);
+	expect_firing(bench, PIDS);
+	expect_text(text_at(bench->last_line, "alert"), "pids");
+	expect_text(text_at(bench->last_line, "severity"), "critical");
+	expect_text(text_at(bench->last_line, "reason"), "kernel.pid_max");
+	expect_text(text_at(bench->last_line, "parent_comm"), "forked");
+	cr_assert_eq(json_integer_value(json_object_get(bench->last_line, "value")), 59);
+	*bench->told = '\0';
+	feed_left(bench, 30000, 58);
+	cr_assert(!strstr(bench->told, "alert"), "told again: %s", bench->told);
+	bench_free(bench);
+}
+
+Test(pids, are_over_when_twice_as_far_off)
+{
+	struct bench *bench = leaking();
+
+	feed_left(bench, 30000, 59);
+	feed_left(bench, 30000, 119);
+	expect_firing(bench, PIDS);
+	feed_left(bench, 30000, 120);
+	expect_firing(bench, "leak:50-50000000");
+	expect_text(text_at(bench->last_line, "state"), "resolved");
+	feed_left(bench, 30000, 119); /* nearer again, and not near enough */
+	expect_firing(bench, "leak:50-50000000");
+	feed_left(bench, 30000, 59);
+	expect_firing(bench, PIDS);
+	bench_free(bench);
+}
+
+/* Twenty zombies and no more: 50 pids are for 120 s once that was 48 s ago. */
+Test(pids, are_over_when_the_rate_falls)
+{
+	struct bench *bench = leaking();
+
+	feed_left(bench, 30000, 50);
+	feed_left(bench, 57000, 50);
+	expect_firing(bench, PIDS);
+	feed_left(bench, 58000, 50);
+	expect_firing(bench, "leak:50-50000000");
+	bench_free(bench);
+}
+
+Test(pids, end_with_their_leak)
+{
+	struct bench *bench = leaking();
+
+	feed_left(bench, 30000, 59);
+	for (uint64_t i = 0; i < 20; i++)
+		feed_free(bench, 31000, 100 + i);
+	feed_tick(bench, 50000);
+	expect_firing(bench, "");
+	cr_assert(strstr(bench->told, "leak-close"), "%s", bench->told);
+	feed_left(bench, 50000, 0);
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
+/* Its first zombies came at once: what rate is that? */
+Test(pids, of_a_young_leak_nothing_is_said)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	for (uint64_t pid = 100; pid < 150; pid++)
+		die(bench, 2000, pid);
+	feed_tick(bench, 3000); /* it is open since, and settles for ten seconds */
+	feed_left(bench, 12999, 1);
+	expect_firing(bench, "leak:50-50000000");
+	feed_left(bench, 13000, 1);
+	expect_firing(bench, PIDS);
+	bench_free(bench);
+}
+
+Test(pids, silenced_with_their_leak)
+{
+	struct bench *bench = leaking();
+
+	silence(bench, 30000, 40000);
+	feed_left(bench, 30000, 1);
+	expect_firing(bench, "");
+	feed_left(bench, 40001, 1);
+	expect_firing(bench, PIDS);
+	bench_free(bench);
+}
+
 Test(alerts, flagged_over_the_limit)
 {
 	struct bench *bench = with_alerts(2, 0);
