@@ -945,7 +945,7 @@ static void start_tail(struct lt *lt, const char *kinds, const char *comm)
 		lt->socket,
 		kinds ? "--kind" : NULL,
 		kinds,
-		"--comm",
+		comm ? "--comm" : NULL,
 		comm,
 		NULL,
 	};
@@ -966,6 +966,11 @@ static void start_tail(struct lt *lt, const char *kinds, const char *comm)
 void lt__tail(struct lt *lt)
 {
 	start_tail(lt, NULL, NULL);
+}
+
+void lt__tail_kinds(struct lt *lt, const char *kinds)
+{
+	start_tail(lt, kinds, NULL);
 }
 
 void lt__tail_by_name(struct lt *lt, const char *comm)

@@ -157,6 +157,8 @@ struct event {
  * Only what happens afterwards is sure to be among the events.
  */
 void lt__tail(struct lt *lt);
+/* Of these kinds alone, fork among them: those that have to be named, too. */
+void lt__tail_kinds(struct lt *lt, const char *kinds);
 
 /*
  * The same, by naming every kind: then what must be asked for by name is shown,

@@ -255,6 +255,41 @@ LT_TEST(leaking, up_to_the_limit_of_a_group_above)
 	check_group_limit("/lt-test.slice", "max", "25", 25 - 1 - 7);
 }
 
+/* An alert of this parent that the daemon tells by itself: nobody asks while it is awaited. */
+static void expect_alert(struct lt *lt, const char *id, int n, const char *words)
+{
+	expect(lt__await_event(lt, id, "alert", n), "%s", words);
+}
+
+LT_TEST(leaking, pids_that_run_out_are_an_alert)
+{
+	const char *root = pids_root(), *id;
+	struct janitor janitor = janitor_start(root);
+	char *group = strdup(make_group(root, "/lt-test.slice"));
+	struct lt *lt = lt__start("--zombie-age", "100ms", "--leak-count", "3", "--leak-settle",
+				  "0s", "--alert-settle", "0s", "--alert-pids-within", "1h",
+				  "--repair-interval", "500ms", NULL);
+	struct cast *cast;
+
+	lt__tail_kinds(lt, "fork,alert");
+	set_max(group, "200");
+	cast = cast__start("leak", "0", NULL);
+	cast__int(cast, "leaking", 0);
+	enter_group(group, cast__pid(cast));
+	id = lt__id(lt, cast__pid(cast));
+	cast__tell(cast, "more 7"); /* within ten seconds: 192 more for less than an hour */
+	expect_alert(lt, id, 0, "alert=leak state=firing");
+	expect_alert(lt, id, 1,
+		     "alert=pids state=firing severity=critical reason=pids.max parent_comm=leak");
+	cast__tell(cast, "reap");
+	expect_alert(lt, id, 2, "alert=pids state=resolved");
+	expect_alert(lt, id, 3, "alert=leak state=resolved");
+	cast__free(cast);
+	janitor_end(&janitor);
+	lt__stop(lt);
+	free(group);
+}
+
 /* Tasks of the whole host, zombies among them: /proc/loadavg's fourth field. */
 static int64_t all_tasks(void)
 {
