@@ -747,7 +747,7 @@ struct lt_health {
 	__u64 ring_highest_bytes;
 	struct lt_histogram event_delay; /* from a record's time until it is folded */
 	__u32 syscall_hooks;		 /* those that tax every system call are on */
-	__u32 reserved;
+	__u32 journal_dropped;		 /* entries that journald did not take */
 };
 
 struct lt_alert_policy {

@@ -170,7 +170,7 @@ static void print_hooks(const json_t *hooks)
 static void print_status(const json_t *s)
 {
 	char up[TEXT_AGE_SIZE];
-	uint64_t lost = sum_of(json_object_get(s, "lost"));
+	uint64_t lost = sum_of(json_object_get(s, "lost")), dropped;
 
 	text_format_age(number(s, "uptime_s") * NSEC_PER_SEC, up);
 	printf("%-12s %s, watching for %s\n", "lifetraced",
@@ -190,6 +190,10 @@ static void print_status(const json_t *s)
 	       number(s, "refused"));
 	printf("%-12s %" PRIu64 " KiB table, %" PRIu64 " KiB ring\n", "memory",
 	       number(s, "memory_bytes") / 1024, number(s, "ring_bytes") / 1024);
+	dropped = number(json_object_get(s, "self"), "journal_dropped");
+	if (dropped)
+		printf("%-12s %s%" PRIu64 " entries%s not taken by journald\n", "journal",
+		       colour_on(RED), dropped, colour_off());
 	print_hooks(json_object_get(s, "hooks"));
 }
 

@@ -2,15 +2,20 @@
 /*
  * Alerts to the systemd journal, each with structured fields: all that
  * /v1/alerts says of it, as LIFETRACE_ALERT, LIFETRACE_STATE and so on, and a
- * MESSAGE_ID that deploy/systemd/lifetrace.catalog explains. Without a journal
- * nothing happens.
+ * MESSAGE_ID that deploy/systemd/lifetrace.catalog explains. Without a journald
+ * nothing happens; one that does not read is not waited for.
  */
 #ifndef LT_ALERT_JOURNAL_H
 #define LT_ALERT_JOURNAL_H
 
 #include "core/core.h"
 
-/* The change is of kind CHANGE_ALERT. */
-void alert_journal(const struct core *core, const struct change *change);
+/* The descriptor that entries are sent by, or -errno. */
+int alert_journal_open(void);
+/*
+ * The change is of kind CHANGE_ALERT. Returns 0, or -errno of an entry that is
+ * lost: -EAGAIN where journald has enough unread ones (unix(7)).
+ */
+int alert_journal(int fd, const struct core *core, const struct change *change);
 
 #endif

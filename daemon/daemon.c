@@ -26,6 +26,18 @@
 #define PASS_ACCURACY_USEC 100000
 #define BEAT_ACCURACY_USEC 100000
 
+static void to_journal(struct daemon *daemon, const struct change *change)
+{
+	int err = alert_journal(daemon->journal_fd, daemon->core, change);
+
+	if (err && !daemon->journal_err)
+		log_warn("journald does not take alerts: %s", strerror(-err));
+	else if (!err && daemon->journal_err)
+		log_info("journald takes alerts again");
+	daemon->journal_err = err;
+	daemon->alerts_dropped += err != 0;
+}
+
 static void on_change(void *user, const struct change *change)
 {
 	struct daemon *daemon = user;
@@ -33,7 +45,7 @@ static void on_change(void *user, const struct change *change)
 	if (daemon->server)
 		server_change(daemon->server, change);
 	if (change->kind == CHANGE_ALERT)
-		alert_journal(daemon->core, change);
+		to_journal(daemon, change);
 }
 
 /* ---- pins ---- */
@@ -339,6 +351,7 @@ static int open_server(struct daemon *daemon)
 	struct server_context context = { .core = daemon->core,
 					  .refresh = refresh,
 					  .refresh_counts = refresh_counts,
+					  .journal_dropped = journal_dropped,
 					  .look_at_cow = look_at_cow,
 					  .ask_why = ask_why,
 					  .silence = silence,
@@ -531,6 +544,8 @@ static void daemon_close(struct daemon *daemon, bool is_private)
 	keep_close(&daemon->keep);
 	core_free(daemon->core);
 	sd_event_unref(daemon->event);
+	if (daemon->journal_fd >= 0)
+		close(daemon->journal_fd);
 	if (daemon->metrics_fd >= 0)
 		close(daemon->metrics_fd);
 	if (daemon->listen_fd >= 0) {
@@ -557,7 +572,8 @@ int daemon_run(struct settings *settings, const struct invocation *invocation,
 	struct daemon daemon = { .settings = settings,
 				 .command_line = command_line,
 				 .listen_fd = -1,
-				 .metrics_fd = -1 };
+				 .metrics_fd = -1,
+				 .journal_fd = alert_journal_open() };
 	int status = 1;
 
 	if (!daemon_open(&daemon, invocation)) {

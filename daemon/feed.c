@@ -184,6 +184,13 @@ void feed_counts(struct daemon *daemon)
 	feed(daemon, &counts, sizeof(counts));
 }
 
+uint32_t journal_dropped(void *user)
+{
+	const struct daemon *daemon = user;
+
+	return daemon->alerts_dropped + log_dropped();
+}
+
 void feed_health(struct daemon *daemon)
 {
 	struct lt_health health = { .hdr = { .size = sizeof(health), .kind = LT_HEALTH } };
@@ -191,6 +198,7 @@ void feed_health(struct daemon *daemon)
 	health_read(&daemon->health, &health);
 	health.ring_highest_bytes = kernel_ring_highest(daemon->kernel);
 	health.syscall_hooks = daemon->watching_calls && kernel_calls_tax(daemon->kernel);
+	health.journal_dropped = journal_dropped(daemon);
 	health.hdr.time_ns = boot_ns();
 	feed(daemon, &health, sizeof(health));
 }

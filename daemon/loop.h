@@ -38,7 +38,9 @@ struct daemon {
 	struct server *server;
 	struct notify *notify;
 	struct health health;
-	int listen_fd, metrics_fd;
+	int listen_fd, metrics_fd, journal_fd;
+	int journal_err; /* why the last alert did not get there */
+	uint32_t alerts_dropped;
 	bool passed; /* the socket is the service manager's */
 	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *calm, *beat, *lifeline;
 	bool batching;	  /* records gather until the batch timer */
@@ -69,6 +71,8 @@ void feed_handlers_hook(struct daemon *daemon);
 /* Which hook serves which need. */
 void feed_hooks(struct daemon *daemon);
 void feed_counts(struct daemon *daemon);
+/* Alerts and log lines that journald did not take. */
+uint32_t journal_dropped(void *user);
 void feed_health(struct daemon *daemon);
 /* What the core wants of /proc. */
 void feed_proc(struct daemon *daemon);

@@ -612,8 +612,8 @@ struct request {
 	char error[256];
 };
 
-/* What the daemon itself costs: not the core's to know. */
-static json_t *view_self(void)
+/* What the daemon itself costs, and could not tell: not the core's to know. */
+static json_t *view_self(const struct server *server)
 {
 	unsigned long size, resident = 0;
 	struct rusage usage = { 0 };
@@ -624,10 +624,12 @@ static json_t *view_self(void)
 	if (file)
 		fclose(file);
 	getrusage(RUSAGE_SELF, &usage);
-	return json_pack("{s:I,s:I,s:I}", "pid", (json_int_t)getpid(), "cpu_ns",
+	return json_pack("{s:I,s:I,s:I,s:I}", "pid", (json_int_t)getpid(), "cpu_ns",
 			 (json_int_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 +
 				 (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000,
-			 "resident_bytes", (json_int_t)resident * sysconf(_SC_PAGESIZE));
+			 "resident_bytes", (json_int_t)resident * sysconf(_SC_PAGESIZE),
+			 "journal_dropped",
+			 (json_int_t)server->context.journal_dropped(server->context.user));
 }
 
 static json_t *get_status(const struct request *request)
@@ -638,7 +640,7 @@ static json_t *get_status(const struct request *request)
 
 	json_object_set_new(status, "pids_left",
 			    left < INT64_MAX ? json_integer((json_int_t)left) : json_null());
-	json_object_set_new(status, "self", view_self());
+	json_object_set_new(status, "self", view_self(request->server));
 	return status;
 }
 

@@ -23,6 +23,8 @@ struct server_context {
 	void (*refresh_counts)(void *user);
 	/* A stream has begun or ended: server_wishes() may say something else. */
 	void (*wishes_changed)(void *user);
+	/* Entries that journald did not take. */
+	uint32_t (*journal_dropped)(void *user);
 	/* Has every COW fault of this process sent; 0: of none. Returns 0 or -errno. */
 	int (*look_at_cow)(void *user, uint32_t pid);
 	/* Somebody asks why this process is as it is: the core is to know what can be known now. */

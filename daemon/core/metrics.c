@@ -655,7 +655,7 @@ static void collect_own_seconds(struct scrape *s)
 	value_seconds(s, ns);
 }
 
-static void collect_syscall_hooks(struct scrape *s)
+static void collect_own32(struct scrape *s)
 {
 	if (s->core->health.hdr.time_ns)
 		collect_number32(s);
@@ -727,7 +727,7 @@ static const struct metric table[] = {
 	{ "lifetrace_hook", INFO, "what, hook", "The kernel hook that serves a need, or off.",
 	  collect_hooks, 0 },
 	{ "lifetrace_syscall_hooks", GAUGE, "",
-	  "1 while hooks are on that tax every system call of the host.", collect_syscall_hooks,
+	  "1 while hooks are on that tax every system call of the host.", collect_own32,
 	  AT(health.syscall_hooks) },
 	{ "lifetrace_event_delay_seconds", HISTOGRAM, "",
 	  "From an event in the kernel until it is in the table.", collect_event_delay, 0 },
@@ -736,6 +736,9 @@ static const struct metric table[] = {
 	{ "lifetrace_ring_highest_bytes", GAUGE, "",
 	  "Highest fill of the ring that the daemon met.", collect_own,
 	  AT(health.ring_highest_bytes) },
+	{ "lifetrace_journal_dropped", COUNTER, "",
+	  "Entries, alerts and lines, that journald did not take when they came.", collect_own32,
+	  AT(health.journal_dropped) },
 	{ "lifetrace_memory_bytes", GAUGE, "", "Bytes of the table of lives.", collect_memory, 0 },
 	{ "process_cpu_seconds", COUNTER, "", "CPU time of the daemon, user and system.",
 	  collect_own_seconds, AT(health.cpu_ns) },

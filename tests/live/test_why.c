@@ -6,13 +6,10 @@
 
 #define ZOMBIE_AGE "1s"
 
-/* An alert opens a descriptor for the journal that stays: here there are none. */
-#define NO_ALERTS "--leak-count", "100000", "--alert-flagged", "0"
-
 /* Always, as zombies that others on this host keep would hold descriptors of ours otherwise. */
 static struct lt *start(void)
 {
-	return lt__start("--zombie-age", ZOMBIE_AGE, "--syscall-hooks", "always", NO_ALERTS, NULL);
+	return lt__start("--zombie-age", ZOMBIE_AGE, "--syscall-hooks", "always", NULL);
 }
 
 /* A way of the cast, and what is to be said of the zombies that it keeps. */
@@ -359,7 +356,7 @@ LT_TEST(why, begun_before_the_daemon)
 		cr_skip_test("needs root");
 	for (size_t i = 0; i < ARRAY_SIZE(casts); i++)
 		casts[i] = keep(way_of(late[i].way));
-	lt = lt__start("--zombie-age", ZOMBIE_AGE, NO_ALERTS, NULL);
+	lt = lt__start("--zombie-age", ZOMBIE_AGE, NULL);
 	for (size_t i = 0; i < 4; i++) {
 		why = ask(lt, cast__str(casts[i], "child", 0));
 		expect(why, "cause=%s", late[i].cause);
