@@ -51,6 +51,8 @@ mmdebstrap        cmd:mmdebstrap
 systemd-container cmd:systemd-nspawn
 prometheus        cmd:promtool
 prometheus-alertmanager cmd:prometheus-alertmanager
+systemd-journal-remote cmd:/lib/systemd/systemd-journal-remote
+openssl           cmd:openssl
 python3           cmd:python3
 iproute2          cmd:ip
 '

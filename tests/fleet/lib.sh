@@ -5,6 +5,8 @@ set -euo pipefail
 
 fleet=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 pids=()
+unit_made= # what leak_start made
+cgroups=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
 
 skip() { echo "[SKIP] ${0##*/}: $1" && exit 77; }
 fail() { echo "FAILED: $*" >&2 && exit 1; }
@@ -23,6 +25,7 @@ cleanup() {
 	[ ${#pids[@]} -eq 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
 	wait || true
 	[ $status -eq 0 ] || tail -n 15 "$dir"/*.log >&2 || true
+	unit_end || true
 	rm -rf "$dir"
 }
 
@@ -55,13 +58,32 @@ stop() {
 	wait "$1" || true
 }
 
-# leak_start NAME: four zombies; their parent's pid is in $leak
+# in_unit UNIT COMMAND...: instead of this shell, in a control group of that name; see leak_start
+in_unit() {
+	echo $BASHPID >"$cgroups/$1/cgroup.procs"
+	"${@:2}"
+}
+
+# leak_start NAME [UNIT]: four zombies; their parent's pid is in $leak
 leak_start() {
 	mkfifo "$dir/leak.in"
-	"$build/cast/leak" 4 0 "$1" <"$dir/leak.in" >/dev/null &
+	if [ -n "${2:-}" ]; then
+		unit_made=$cgroups/$2
+		mkdir "$unit_made" || skip "no control groups to make here"
+		in_unit "$2" exec "$build/cast/leak" 4 0 "$1" <"$dir/leak.in" >/dev/null &
+	else
+		"$build/cast/leak" 4 0 "$1" <"$dir/leak.in" >/dev/null &
+	fi
 	leak=$!
 	pids+=("$leak")
 	exec {leak_in}>"$dir/leak.in"
+}
+
+# Its zombies are init's to reap.
+unit_end() {
+	[ -n "$unit_made" ] || return 0
+	wait_until 30 rmdir "$unit_made"
+	unit_made=
 }
 
 leak_end() {
@@ -69,4 +91,5 @@ leak_end() {
 	exec {leak_in}>&-
 	wait "$leak" || true
 	rm "$dir/leak.in"
+	unit_end
 }
