@@ -115,6 +115,45 @@ static int open_process(struct lt_id id, struct stat_line *line)
 	return -1;
 }
 
+/* mount(8) and old kernels say it in figures, newer ones in words. */
+static bool is_value(const char *value, const char *figure, const char *word)
+{
+	size_t len = strcspn(value, ",");
+
+	return (len == strlen(figure) && !memcmp(value, figure, len)) ||
+	       (len == strlen(word) && !memcmp(value, word, len));
+}
+
+static struct proc_hiding hiding_of(const struct mntent *mount)
+{
+	const char *how = hasmntopt(mount, "hidepid"), *group = hasmntopt(mount, "gid");
+	struct proc_hiding hiding = { 0 };
+
+	if (!how)
+		return hiding;
+	how += strlen("hidepid=");
+	hiding.hides = !is_value(how, "0", "off");
+	hiding.spares_group = !is_value(how, "4", "ptraceable");
+	if (group)
+		hiding.group = (gid_t)strtoul(group + strlen("gid="), NULL, 10);
+	return hiding;
+}
+
+/* Of those that lie on one another the last is what one sees. */
+struct proc_hiding proc_hiding(void)
+{
+	struct proc_hiding hiding = { .hides = true };
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	const struct mntent *mount;
+
+	while (mounts && (mount = getmntent(mounts)))
+		if (!strcmp(mount->mnt_dir, "/proc"))
+			hiding = hiding_of(mount);
+	if (mounts)
+		endmntent(mounts);
+	return hiding;
+}
+
 int proc_open(struct lt_id id)
 {
 	struct stat_line line;

@@ -33,6 +33,18 @@ void proc_scan(struct lt_id id, uint64_t now_ns, record_fn fn, void *user);
  */
 bool proc_in_initial_pidns(void);
 
+/*
+ * How the /proc that is mounted here hides processes from other users (hidepid of
+ * proc(5)): members of the group see all the same. Where that cannot be read, all is hidden.
+ */
+struct proc_hiding {
+	bool hides;
+	bool spares_group;
+	gid_t group;
+};
+
+struct proc_hiding proc_hiding(void);
+
 /* The directory of a process below /proc, or -1 if it is gone or its pid is another's by now. */
 int proc_open(struct lt_id id);
 /* At most size bytes of a file there, as a string. Returns how many, or -errno. */

@@ -21,6 +21,7 @@
 #include "core/text.h"
 #include "core/view.h"
 #include "pid_limits.h"
+#include "proc.h"
 #include "recording.h"
 
 #define NSEC_PER_USEC 1000
@@ -519,7 +520,7 @@ struct server_wishes server_wishes(const struct server *server)
 
 static bool sees_the_same(const struct viewer *a, const struct viewer *b)
 {
-	return a->all == b->all && (a->all || a->uid == b->uid);
+	return a->all == b->all && a->own_only == b->own_only && (a->all || a->uid == b->uid);
 }
 
 static char *change_text(const struct core *core, const struct change *change,
@@ -541,7 +542,7 @@ void server_change(struct server *server, const struct change *change)
 
 	DL_FOREACH(server->streams, stream) {
 		if (stream->kind != STREAM_EVENTS || stream->complete || stream->dropped ||
-		    !filter_change(&stream->filter, change))
+		    !filter_change(&stream->filter, change) || !view_shows(change, &stream->viewer))
 			continue;
 		if (!made_for || !sees_the_same(made_for, &stream->viewer)) {
 			free(text);
@@ -683,7 +684,7 @@ static json_t *get_alerts(const struct request *request)
 {
 	const struct core *core = request->server->context.core;
 
-	return view_alerts(core, core_now_ns(core));
+	return view_alerts(core, core_now_ns(core), &request->viewer);
 }
 
 static enum MHD_Result start_stream(struct request *request, enum stream_kind kind)
@@ -824,7 +825,7 @@ static enum MHD_Result change_silences(struct request *request)
 	err = context->silence(context->user, filter->what, filter->for_ns, &kept);
 	if (err)
 		return answer_error(request->connection, MHD_HTTP_NOT_FOUND, why_not_silenced(err));
-	document = view_silences(context->core, core_now_ns(context->core));
+	document = view_silences(context->core, core_now_ns(context->core), &request->viewer);
 	json_object_set_new(document, "kept", json_boolean(kept));
 	return answer_json(request->connection, MHD_HTTP_OK, document);
 }
@@ -836,7 +837,7 @@ static enum MHD_Result answer_silences(struct request *request)
 	if (strcmp(request->method, MHD_HTTP_METHOD_GET))
 		return change_silences(request);
 	return answer_json(request->connection, MHD_HTTP_OK,
-			   view_silences(core, core_now_ns(core)));
+			   view_silences(core, core_now_ns(core), &request->viewer));
 }
 
 static enum MHD_Result answer_stacks(struct request *request)
@@ -870,6 +871,9 @@ static enum MHD_Result answer_metrics(struct request *request)
 	size_t len;
 	char *text;
 
+	if (request->viewer.own_only)
+		return answer_error(request->connection, MHD_HTTP_FORBIDDEN,
+				    "metrics name others' processes, which /proc hides here");
 	request->server->context.refresh_counts(request->server->context.user);
 	text = metrics_text(request->server->context.core, format, &len);
 	return text ? answer_text(request->connection, MHD_HTTP_OK, text, len,
@@ -917,15 +921,26 @@ static bool in_peer_groups(int fd, gid_t group)
 	return false;
 }
 
-static struct viewer who_asks(const struct server *server, int fd)
+static bool is_in_group(int fd, const struct ucred *cred, gid_t group)
 {
-	struct ucred cred = peer_of(fd);
+	return cred->gid == group || in_peer_groups(fd, group);
+}
 
-	return (struct viewer){
-		.uid = cred.uid,
-		.all = !cred.uid || (server->has_group && (cred.gid == server->group ||
-							   in_peer_groups(fd, server->group))),
-	};
+/* By TCP there is only what is no process's own: who opened that port has decided. */
+static struct viewer who_asks(const struct server *server, const struct client *client)
+{
+	struct ucred cred = peer_of(client->fd);
+	struct viewer viewer = { .uid = cred.uid };
+	struct proc_hiding hiding;
+
+	viewer.all = !cred.uid ||
+		     (server->has_group && is_in_group(client->fd, &cred, server->group));
+	if (viewer.all || client->remote)
+		return viewer;
+	hiding = proc_hiding();
+	viewer.own_only = hiding.hides &&
+			  !(hiding.spares_group && is_in_group(client->fd, &cred, hiding.group));
+	return viewer;
 }
 
 static enum MHD_Result on_parameter(void *user, enum MHD_ValueKind kind, const char *name,
@@ -973,7 +988,7 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 		return answer_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
 				    route->changes ? "only GET, POST and DELETE" : "only GET");
 	request.method = method;
-	request.viewer = who_asks(server, client->fd);
+	request.viewer = who_asks(server, client);
 	request.view = route->view;
 	MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, on_parameter, &request);
 	if (*request.error)

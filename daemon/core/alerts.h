@@ -15,6 +15,8 @@
 
 #include "core.h"
 
+struct viewer;
+
 /*
  * X(NAME, name, severity, remedy): the one list. The remedy is what to do where
  * no cause of a zombie tells it.
@@ -52,7 +54,7 @@ struct alert_change {
 };
 
 /* The alerts that fire now, as /v1/alerts gives them. NULL without memory. */
-json_t *view_alerts(const struct core *core, uint64_t now_ns);
+json_t *view_alerts(const struct core *core, uint64_t now_ns, const struct viewer *viewer);
 /* The fields of one, set in the object; life is a leak's parent, NULL for the host's. */
 void view_alert(json_t *object, const struct core *core, const struct alert_change *alert,
 		const struct life *life, uint64_t now_ns);

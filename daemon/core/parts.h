@@ -54,6 +54,26 @@ static inline json_t *comm_of(const struct core *core, struct lt_id id)
 	return life ? text(life->comm) : json_null();
 }
 
+static inline bool may_know_id(const struct core *core, const struct viewer *viewer,
+			       struct lt_id id)
+{
+	const struct life *life = viewer->own_only && id.pid ? life_find(core, id) : NULL;
+
+	return !viewer->own_only || (life && may_know(viewer, life->uid));
+}
+
+/* Another process that a row names; null if the viewer may not know of it. */
+static inline json_t *kin_id(const struct core *core, const struct viewer *viewer, struct lt_id id)
+{
+	return may_know_id(core, viewer, id) ? id_text(id) : json_null();
+}
+
+static inline json_t *kin_comm(const struct core *core, const struct viewer *viewer,
+			       struct lt_id id)
+{
+	return may_know_id(core, viewer, id) ? comm_of(core, id) : json_null();
+}
+
 static inline uint64_t since(uint64_t now_ns, uint64_t then_ns)
 {
 	return now_ns > then_ns ? now_ns - then_ns : 0;

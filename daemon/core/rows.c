@@ -25,7 +25,7 @@ static struct row *rows_new(struct rows *rows, const struct life *life)
 
 void rows_add(struct rows *rows, const struct life *life)
 {
-	if (filter_text(rows->filter, life, rows->viewer))
+	if (may_know(rows->viewer, life->uid) && filter_text(rows->filter, life, rows->viewer))
 		rows_new(rows, life);
 }
 

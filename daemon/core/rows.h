@@ -33,7 +33,7 @@ struct rows {
 	int64_t rank;	   /* of filter->select, -1: not among them */
 };
 
-/* Adds a life, if the filter's text is in it. Without memory it is left out. */
+/* Adds a life, if the viewer may know of it and the filter's text is in it. Without memory it is left out. */
 void rows_add(struct rows *rows, const struct life *life);
 /* Those that are wanted, parents before children, from those without a parent on. */
 typedef bool (*row_wanted_fn)(const struct rows *rows, const struct life *life);

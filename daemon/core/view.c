@@ -328,11 +328,11 @@ json_t *view_life(const struct core *core, const struct life *life, const struct
 	set_program(object, life, viewer);
 	set(object, "uid", integer(life->uid));
 	set(object, "ppid", integer(life->parent_id.pid));
-	set(object, "parent_id", id_text(life->parent_id));
-	set(object, "parent_comm", comm_of(core, life->parent_id));
-	set(object, "born_of", id_text(kin->born_of));
+	set(object, "parent_id", kin_id(core, viewer, life->parent_id));
+	set(object, "parent_comm", kin_comm(core, viewer, life->parent_id));
+	set(object, "born_of", kin_id(core, viewer, kin->born_of));
 	set(object, "first_parent_id",
-	    id_text(kin->first_parent.pid ? kin->first_parent : life->parent_id));
+	    kin_id(core, viewer, kin->first_parent.pid ? kin->first_parent : life->parent_id));
 	set_place(object, life->cgroup);
 	set(object, "state", view_state(life));
 	set(object, "kernel", json_boolean(life->flags & LT_LIFE_KERNEL));
@@ -343,12 +343,12 @@ json_t *view_life(const struct core *core, const struct life *life, const struct
 	set(object, "zombie_ns", dying ? when(life->zombie_ns) : NULL);
 	set(object, "reaped_ns", when(life->reaped_ns));
 	set(object, "exit", view_exit(life));
-	set(object, "reaped_by", id_text(reaper_of(life)));
-	set(object, "adopted_by", id_text(kin->adopted_by));
+	set(object, "reaped_by", kin_id(core, viewer, reaper_of(life)));
+	set(object, "adopted_by", kin_id(core, viewer, kin->adopted_by));
 	set(object, "orphan", json_boolean(life->flags & LT_LIFE_ORPHAN));
 	set(object, "autoreaped", json_boolean(life->flags & LT_LIFE_AUTOREAPED));
 	set(object, "inferred", json_boolean(life->flags & LT_LIFE_INFERRED));
-	set(object, "tracer", id_text(kin->tracer));
+	set(object, "tracer", kin_id(core, viewer, kin->tracer));
 	set(object, "reap_source", view_reap_source(life));
 	set(object, "cow", view_cow_of(core, life));
 	set(object, "fork", view_fork_cost(core, life));
@@ -365,12 +365,12 @@ static bool is_flagged(const struct life *life)
 	return life->queue == QUEUE_FLAGGED || life->queue == QUEUE_AGED;
 }
 
-/* Of one that was reaped there is no more to be said. */
+/* Of one that was reaped there is no more to be said; nor if its parent is not to be known. */
 static void set_cause(json_t *object, const struct core *core, const struct life *life,
-		      uint64_t now_ns)
+		      uint64_t now_ns, const struct viewer *viewer)
 {
 	struct why why = { .remedy = NULL };
-	bool judged = life->state == LT_ZOMBIE;
+	bool judged = life->state == LT_ZOMBIE && may_know_id(core, viewer, life->parent_id);
 
 	if (judged)
 		why_zombie(core, life, now_ns, &why);
@@ -384,15 +384,18 @@ json_t *view_zombie(const struct core *core, const struct life *life, uint64_t n
 		    const struct viewer *viewer)
 {
 	json_t *object = view_life(core, life, viewer);
-	const struct death *death = life->death;
+	bool knows_parent = may_know_id(core, viewer, life->parent_id);
+	const struct death *death = life->death, *notified = knows_parent ? death : NULL;
 
 	set(object, "age_ms", integer(since(now_ns, life->zombie_ns) / NSEC_PER_MSEC));
 	set(object, "flagged", json_boolean(is_flagged(life)));
 	set(object, "flagged_ns", death ? when(death->flagged_ns) : NULL);
-	set_cause(object, core, life, now_ns);
-	set(object, "parent_waits", life->parent ? view_waits(core, life->parent->waits) : NULL);
-	set(object, "parent_waits_at_death", death ? view_waits(core, &death->parent_waits) : NULL);
-	set(object, "sigchld", view_sigchld(life));
+	set_cause(object, core, life, now_ns, viewer);
+	set(object, "parent_waits",
+	    life->parent && knows_parent ? view_waits(core, life->parent->waits) : NULL);
+	set(object, "parent_waits_at_death",
+	    notified ? view_waits(core, &notified->parent_waits) : NULL);
+	set(object, "sigchld", knows_parent ? view_sigchld(life) : NULL);
 	return object;
 }
 
@@ -560,8 +563,8 @@ static json_t *view_fork(const struct core *core, const struct fork_row *row,
 	set_program(object, child, viewer);
 	set(object, "state", view_state(child));
 	set(object, "ppid", integer(fork->creator_id.pid));
-	set(object, "parent_id", id_text(fork->creator_id));
-	set(object, "parent_comm", comm_of(core, fork->creator_id));
+	set(object, "parent_id", kin_id(core, viewer, fork->creator_id));
+	set(object, "parent_comm", kin_comm(core, viewer, fork->creator_id));
 	set_place(object, child->cgroup);
 	set(object, "forked_ns", when(child->forked_ns));
 	set(object, "ended_ns", when(fork->ended_ns));
@@ -675,8 +678,8 @@ struct line {
 
 static void set_parent(const struct line *line)
 {
-	set(line->object, "parent_id", id_text(line->life->parent_id));
-	set(line->object, "parent_comm", comm_of(line->core, line->life->parent_id));
+	set(line->object, "parent_id", kin_id(line->core, line->viewer, line->life->parent_id));
+	set(line->object, "parent_comm", kin_comm(line->core, line->viewer, line->life->parent_id));
 }
 
 static void line_FORK(const struct line *line)
@@ -684,10 +687,10 @@ static void line_FORK(const struct line *line)
 	const struct lt_fork *e = (const void *)line->change->record;
 	bool other = !id_is(e->creator, e->parent);
 
-	set(line->object, "parent_id", id_text(e->parent));
-	set(line->object, "parent_comm", comm_of(line->core, e->parent));
+	set(line->object, "parent_id", kin_id(line->core, line->viewer, e->parent));
+	set(line->object, "parent_comm", kin_comm(line->core, line->viewer, e->parent));
 	set(line->object, "parent_tid", other ? NULL : integer(e->creator_tid));
-	set(line->object, "born_of", other ? id_text(e->creator) : NULL);
+	set(line->object, "born_of", other ? kin_id(line->core, line->viewer, e->creator) : NULL);
 	set(line->object, "ns_pid", integer(e->ns_pid));
 	set(line->object, "parent_level_pid", integer(e->parent_level_pid));
 	set(line->object, "clone_flags", text_clone_flags(e->clone_flags));
@@ -734,7 +737,8 @@ static void line_ZOMBIE(const struct line *line)
 	set(line->object, "zombie_ns", when(line->life->zombie_ns));
 	set_parent(line);
 	set(line->object, "sigchld", view_sigchld(line->life));
-	set(line->object, "tracer", line->life->kin ? id_text(line->life->kin->tracer) : NULL);
+	set(line->object, "tracer",
+	    line->life->kin ? kin_id(line->core, line->viewer, line->life->kin->tracer) : NULL);
 	set(line->object, "parent_waits",
 	    line->life->death ? view_waits(line->core, &line->life->death->parent_waits) : NULL);
 	set(line->object, "inferred", json_boolean(line->life->flags & LT_LIFE_INFERRED));
@@ -753,8 +757,8 @@ static void line_REAP(const struct line *line)
 {
 	struct lt_id by = reaper_of(line->life);
 
-	set(line->object, "reaped_by", id_text(by));
-	set(line->object, "reaped_by_comm", comm_of(line->core, by));
+	set(line->object, "reaped_by", kin_id(line->core, line->viewer, by));
+	set(line->object, "reaped_by_comm", kin_comm(line->core, line->viewer, by));
 	set(line->object, "reaped_ns", when(line->life->reaped_ns));
 	set(line->object, "reap_source", view_reap_source(line->life));
 	set(line->object, "inferred", json_boolean(line->life->flags & LT_LIFE_INFERRED));
@@ -771,10 +775,11 @@ static void line_ORPHAN(const struct line *line)
 {
 	struct lt_id was = line->change->was_parent;
 
-	set(line->object, "was_parent_id", id_text(was));
-	set(line->object, "was_parent_comm", comm_of(line->core, was));
-	set(line->object, "adopted_by", id_text(line->life->parent_id));
-	set(line->object, "adopted_by_comm", comm_of(line->core, line->life->parent_id));
+	set(line->object, "was_parent_id", kin_id(line->core, line->viewer, was));
+	set(line->object, "was_parent_comm", kin_comm(line->core, line->viewer, was));
+	set(line->object, "adopted_by", kin_id(line->core, line->viewer, line->life->parent_id));
+	set(line->object, "adopted_by_comm",
+	    kin_comm(line->core, line->viewer, line->life->parent_id));
 }
 
 static void line_STOP(const struct line *line)
@@ -875,6 +880,11 @@ static void line_ALERT(const struct line *line)
 {
 	view_alert(line->object, line->core, line->change->alert, line->life,
 		   line->change->time_ns);
+}
+
+bool view_shows(const struct change *change, const struct viewer *viewer)
+{
+	return !change->life || may_know(viewer, change->life->uid);
 }
 
 json_t *view_change(const struct core *core, const struct change *change,

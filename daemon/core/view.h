@@ -15,6 +15,7 @@
 /* Who looks: others than root and the group see only their own arguments. */
 struct viewer {
 	bool all;
+	bool own_only; /* and of others' processes nothing at all, as in a /proc with hidepid */
 	uint32_t uid;
 };
 
@@ -107,15 +108,22 @@ json_t *view_why(const struct core *core, uint64_t now_ns, uint64_t pid,
 		 const struct viewer *viewer);
 /* Where the zombies of a parent, or all, were forked, as far as stacks were taken. */
 json_t *view_stacks(const struct core *core, uint64_t now_ns, const struct filter *filter);
-json_t *view_silences(const struct core *core, uint64_t now_ns);
+json_t *view_silences(const struct core *core, uint64_t now_ns, const struct viewer *viewer);
 json_t *view_status(const struct core *core, uint64_t now_ns);
-/* One line of `tail`. */
+/* One line of `tail`, for whom it may be shown to. */
+bool view_shows(const struct change *change, const struct viewer *viewer);
 json_t *view_change(const struct core *core, const struct change *change,
 		    const struct viewer *viewer);
 
 static inline bool may_see_all(const struct viewer *viewer, uint32_t uid)
 {
 	return viewer->all || viewer->uid == uid;
+}
+
+/* Whether the viewer may know that there is such a process. */
+static inline bool may_know(const struct viewer *viewer, uint32_t uid)
+{
+	return !viewer->own_only || may_see_all(viewer, uid);
 }
 
 /* A document's or line's text, newline included; malloced. The one way JSON is printed. */

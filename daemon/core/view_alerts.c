@@ -146,7 +146,7 @@ static void add_leak(json_t *array, const struct core *core, const struct life *
 	add_row(array, core, &alert, parent, now_ns);
 }
 
-json_t *view_alerts(const struct core *core, uint64_t now_ns)
+json_t *view_alerts(const struct core *core, uint64_t now_ns, const struct viewer *viewer)
 {
 	json_t *document = json_object(), *array = json_array();
 	struct alert_change alert = { .firing = true };
@@ -161,7 +161,7 @@ json_t *view_alerts(const struct core *core, uint64_t now_ns)
 	}
 	EACH_LIFE(core, life)
 		if (life->leak && life->leak->since_ns && life->leak->told &&
-		    !silence_of(core, life))
+		    !silence_of(core, life) && may_know(viewer, life->uid))
 			add_leak(array, core, life, now_ns);
 	set(document, "time_ns", integer(now_ns));
 	set(document, "alerts", array);

@@ -126,7 +126,7 @@ json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter
 	return view_rows(&rows, COLUMN_HOLDS, "leaks", leak_row);
 }
 
-json_t *view_silences(const struct core *core, uint64_t now_ns)
+json_t *view_silences(const struct core *core, uint64_t now_ns, const struct viewer *viewer)
 {
 	static const char *const kinds[] = {
 		[LT_SILENCE_UNIT] = "unit", [LT_SILENCE_COMM] = "comm", [LT_SILENCE_PID] = "pid"
@@ -135,6 +135,8 @@ json_t *view_silences(const struct core *core, uint64_t now_ns)
 	const struct silence *silence;
 
 	DL_FOREACH(core->silences, silence) {
+		if (viewer->own_only) /* whom they are of is not told */
+			break;
 		object = json_object();
 		set(object, "what", text(silence->text));
 		set(object, "kind",

@@ -6,13 +6,13 @@
 #include "why.h"
 
 /* Who it is, as far as that is known. */
-static json_t *view_who(const struct core *core, struct lt_id id)
+static json_t *view_who(const struct core *core, const struct viewer *viewer, struct lt_id id)
 {
 	const struct life *life = id.pid ? life_find(core, id) : NULL;
 	const struct cgroup_info *cgroup = life ? life->cgroup : NULL;
 	json_t *object;
 
-	if (!id.pid)
+	if (!id.pid || !may_know_id(core, viewer, id))
 		return json_null();
 	object = json_object();
 	set(object, "id", id_text(id));
@@ -110,7 +110,8 @@ static json_t *view_tasks(const struct life *life, const struct viewer *viewer)
 }
 
 /* What became of its first parent, and who took it. */
-static json_t *view_orphan(const struct core *core, const struct life *life)
+static json_t *view_orphan(const struct core *core, const struct viewer *viewer,
+			   const struct life *life)
 {
 	const struct kin *kin = life->kin;
 	json_t *object;
@@ -118,8 +119,8 @@ static json_t *view_orphan(const struct core *core, const struct life *life)
 	if (!(life->flags & LT_LIFE_ORPHAN) || !kin)
 		return json_null();
 	object = json_object();
-	set(object, "first_parent", view_who(core, kin->first_parent));
-	set(object, "adopted_by", view_who(core, kin->adopted_by));
+	set(object, "first_parent", view_who(core, viewer, kin->first_parent));
+	set(object, "adopted_by", view_who(core, viewer, kin->adopted_by));
 	return object;
 }
 
@@ -168,29 +169,33 @@ json_t *view_why(const struct core *core, uint64_t now_ns, uint64_t pid,
 		 const struct viewer *viewer)
 {
 	const struct life *life = life_of_pid(core, pid), *parent;
-	bool zombie = life && life->state == LT_ZOMBIE;
+	bool zombie = life && life->state == LT_ZOMBIE, hidden;
 	json_t *document, *rows = json_array();
 
-	if (!life) {
+	if (!life || !may_know(viewer, life->uid)) {
 		json_decref(rows);
 		return NULL;
 	}
 	parent = zombie ? life->parent : life; /* whose doings are told */
+	hidden = parent && !may_know(viewer, parent->uid);
+	if (hidden)
+		parent = NULL;
 	document = json_object();
 	set(document, "time_ns", integer(now_ns));
 	set(document, "pid", integer(pid));
 	set(document, "id", id_text(life->id));
-	if (zombie)
+	if (zombie && !hidden)
 		set_why(document, core, life, now_ns);
 	else
 		set_no_why(document);
-	set(document, "parent", view_who(core, life->parent_id));
-	set(document, "orphan", view_orphan(core, life));
+	set(document, "parent", view_who(core, viewer, life->parent_id));
+	set(document, "orphan", view_orphan(core, viewer, life));
 	set(document, "reaping", parent ? view_reaping(parent, now_ns) : NULL);
 	set(document, "tasks", parent ? view_tasks(parent, viewer) : NULL);
 	set(document, "adopter",
-	    parent && life_reaping(parent) ? view_who(core, life_reaping(parent)->facts.adopter) :
-					     NULL);
+	    parent && life_reaping(parent) ?
+		    view_who(core, viewer, life_reaping(parent)->facts.adopter) :
+		    NULL);
 	set(document, "holds", parent ? view_holds(core, parent, now_ns) : NULL);
 	json_array_append_new(rows, zombie ? view_zombie(core, life, now_ns, viewer) :
 					     view_life(core, life, viewer));

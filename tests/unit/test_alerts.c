@@ -8,6 +8,8 @@
 
 #define PARENT 50
 
+static const struct viewer everyone = { .all = true };
+
 static void set_policy(struct bench *bench, uint64_t ms, uint64_t flagged, uint64_t forks,
 		       uint64_t forks_for_ms, uint64_t settle_ms)
 {
@@ -53,7 +55,7 @@ static void die(struct bench *bench, uint64_t ms, uint64_t pid)
 /* The alerts that fire now: their keys, in order. */
 static const char *firing(struct bench *bench)
 {
-	json_t *document = view_alerts(bench->core, core_now_ns(bench->core)), *row;
+	json_t *document = view_alerts(bench->core, core_now_ns(bench->core), &everyone), *row;
 	static char keys[512];
 	size_t i;
 
@@ -103,7 +105,7 @@ Test(alerts, say_what_pages_the_right_person)
 	for (uint64_t pid = 100; pid < 104; pid++)
 		die(bench, 2000, pid);
 	feed_tick(bench, 3000);
-	document = view_alerts(bench->core, MS(3000));
+	document = view_alerts(bench->core, MS(3000), &everyone);
 	line = json_array_get(json_object_get(document, "alerts"), 0);
 	expect_text(text_at(line, "alert"), "leak");
 	expect_text(text_at(line, "state"), "firing");
