@@ -443,6 +443,7 @@ enum lt_reap_source {
 #define LT_LIFE_FORK_SIZES 0x800     /* rss_pages and pagetable_bytes are known */
 #define LT_LIFE_FORK_SHARES 0x1000   /* LIFE: it shares pages with its creator still */
 #define LT_LIFE_CALLED__EXIT 0x10000 /* it called _exit(), not exit() */
+#define LT_LIFE_NAMED_ONLY 0x20000   /* others' records name it; of its own none came */
 
 /* Failed calls by errno; those that find no slot are counted in the last one, as 0. */
 #define LT_FAILURES 8

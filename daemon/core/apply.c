@@ -171,8 +171,10 @@ static void enter_death(struct core *core, struct life *life, uint64_t time_ns,
 {
 	if (!life->exited_ns)
 		life->exited_ns = time_ns;
-	core->totals.exits++;
-	tally_end(core, life);
+	if (!(life->flags & LT_LIFE_NAMED_ONLY)) { /* its end was counted with it, long ago */
+		core->totals.exits++;
+		tally_end(core, life);
+	}
 	fork_end(life, time_ns);
 	forks_end(life);
 	reaping_free(core, life);
@@ -205,8 +207,10 @@ static void enter_reaped(struct core *core, struct life *life, uint64_t time_ns,
 	core_release(core, life->death, sizeof(*life->death));
 	life->death = NULL;
 	queue_put(core, life, QUEUE_REAPED);
-	core->totals.reaps++;
-	tally_reap(core, life);
+	if (!(life->flags & LT_LIFE_NAMED_ONLY)) {
+		core->totals.reaps++;
+		tally_reap(core, life);
+	}
 	tell(core, life->flags & LT_LIFE_AUTOREAPED ? CHANGE_AUTOREAP : CHANGE_REAP, life, time_ns,
 	     record);
 }
@@ -338,7 +342,7 @@ static void apply_fork(struct core *core, const struct lt_fork *e)
 	     older = life_older(older))
 		let_go(core, older, LT_REAP_LOOK, &e->hdr);
 	life->flags |= LT_LIFE_FORK_SEEN;
-	life->flags &= ~(uint32_t)LT_LIFE_INFERRED;
+	life->flags &= ~(uint32_t)(LT_LIFE_INFERRED | LT_LIFE_NAMED_ONLY);
 	if (e->flags & LT_FORK_KERNEL)
 		life->flags |= LT_LIFE_KERNEL;
 	set_first_parent(core, life, e->parent);
@@ -979,7 +983,10 @@ static void apply_life(struct core *core, const struct lt_life *e)
 	life->exit_code = e->exit_code;
 	life->reap_source = e->reap_source;
 	take_scan_facts(core, life, e);
-	life_set_parent(core, life, e->parent);
+	if (e->state != LT_REAPED)
+		life_set_parent(core, life, e->parent);
+	else /* the parent may be forgotten: nobody is to think that it lives */
+		life->parent_id = e->parent;
 	life_set_state(core, life, e->state);
 	restore_kin(core, life, e);
 	life_set_tracer(core, life, e->tracer);

@@ -212,7 +212,7 @@ static void restore_fork(struct core *core, struct life *life, const struct lt_l
 		.by_child = { e->fork_child_copies, e->fork_child_reuses },
 	};
 	if (e->flags & LT_LIFE_FORK_SHARES) {
-		struct life *creator = life_get(core, e->fork_creator);
+		struct life *creator = life_named(core, e->fork_creator);
 
 		if (creator)
 			join_creator(creator, fork);

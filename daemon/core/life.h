@@ -318,6 +318,8 @@ int life_order(const void *a, const void *b);
 struct life *life_new(struct core *core, struct lt_id id);
 /* The life, made up if it is unknown: running, inferred. NULL for pid 0 or no room. */
 struct life *life_get(struct core *core, struct lt_id id);
+/* The same for one that a record of another names: if none of its own comes, its end is no exit. */
+struct life *life_named(struct core *core, struct lt_id id);
 void life_free(struct core *core, struct life *life);
 
 /* Sets the parent and both sides' links and counts; id.pid 0 for nobody. */

@@ -165,6 +165,8 @@ struct life *life_get(struct core *core, struct lt_id id)
 {
 	struct life *life = id.pid ? life_find(core, id) : NULL;
 
+	if (life)
+		life->flags &= ~(uint32_t)LT_LIFE_NAMED_ONLY;
 	if (life || !id.pid)
 		return life;
 	life = life_new(core, id);
@@ -173,6 +175,18 @@ struct life *life_get(struct core *core, struct lt_id id)
 		life->forked_ns = id.start_ns;
 		life->ns_pid = (uint32_t)id.pid;
 	}
+	return life;
+}
+
+struct life *life_named(struct core *core, struct lt_id id)
+{
+	struct life *life = id.pid ? life_find(core, id) : NULL;
+
+	if (life)
+		return life;
+	life = life_get(core, id);
+	if (life)
+		life->flags |= LT_LIFE_NAMED_ONLY;
 	return life;
 }
 
@@ -339,10 +353,13 @@ void life_leave_parent(struct life *life)
 
 void life_set_parent(struct core *core, struct life *life, struct lt_id parent_id)
 {
-	struct life *parent = life_get(core, parent_id);
+	struct life *parent;
 
 	life->parent_id = parent_id;
-	if (life->parent == parent || parent == life || life->state == LT_REAPED)
+	if (life->state == LT_REAPED) /* it is nobody's child, and that one may be forgotten */
+		return;
+	parent = life_named(core, parent_id);
+	if (life->parent == parent || parent == life)
 		return;
 	policy_leave_parent(core, life);
 	life_leave_parent(life);

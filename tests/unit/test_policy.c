@@ -615,3 +615,66 @@ Test(dump, another_table_goes_on_the_same)
 		bench_free(second);
 	}
 }
+
+/* ---- of the reaped only the latest are handed on ---- */
+
+/* Goes on with the latest reaped one, and a pass that meets INIT, PARENT and `living`. */
+static struct bench *go_on_with_one_reaped(struct bench *bench, uint64_t living)
+{
+	struct bench *next = bench_new();
+
+	core_dump_lately(bench->core, 1, pass_on, next);
+	feed_pass(next, 4000, LT_PASS_BEGIN, 4000, false);
+	feed_scan(next, 4001, INIT, NOBODY, LT_RUNNING);
+	feed_scan(next, 4001, PARENT, INIT, LT_RUNNING);
+	if (living)
+		feed_scan(next, 4001, living, INIT, LT_RUNNING);
+	feed_pass(next, 4002, LT_PASS_END, 4000, false);
+	feed_pass(next, 5000, LT_SWEEP, 4000, false);
+	return next;
+}
+
+static void check_counts_of(const struct bench *next, const struct bench *bench)
+{
+	struct core_totals now = core_totals(next->core), then = core_totals(bench->core);
+
+	cr_expect_eq(now.exits, then.exits, "%lu exits, not %lu", now.exits, then.exits);
+	cr_expect_eq(now.reaps, then.reaps, "%lu reaps, not %lu", now.reaps, then.reaps);
+	cr_expect_eq(now.processes, then.processes, "%u processes, not %u", now.processes,
+		     then.processes);
+}
+
+Test(dump, a_forgotten_parent_of_a_reaped_one_does_not_live_again)
+{
+	struct bench *bench = with_parent(), *next;
+
+	feed_fork(bench, 1000, 100, PARENT);
+	feed_fork(bench, 1001, 101, 100);
+	feed_exit(bench, 1002, 101, 100, 0, NOBODY, 0);
+	feed_exit(bench, 1003, 100, PARENT, 0, NOBODY, 0);
+	feed_free(bench, 1040, 100);
+	feed_free(bench, 1041, 101);
+	next = go_on_with_one_reaped(bench, 0);
+	expect_text(state_of(next, 100), "unknown");
+	check_counts_of(next, bench);
+	bench_free(bench);
+	bench_free(next);
+}
+
+/* Who adopted it was not known when the dead father was forgotten. */
+Test(dump, a_forgotten_father_of_a_living_one_does_not_exit_again)
+{
+	struct bench *bench = with_parent(), *next;
+
+	feed_fork(bench, 1000, 100, PARENT);
+	feed_fork(bench, 1001, 101, 100);
+	feed_exit(bench, 1002, 100, PARENT, 0, NOBODY, 0);
+	feed_free(bench, 1040, 100);
+	feed_fork(bench, 2000, 102, PARENT);
+	feed_exit(bench, 2001, 102, PARENT, 0, NOBODY, 0);
+	feed_free(bench, 2040, 102);
+	next = go_on_with_one_reaped(bench, 101);
+	check_counts_of(next, bench);
+	bench_free(bench);
+	bench_free(next);
+}
