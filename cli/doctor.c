@@ -245,14 +245,18 @@ static long long count_tasks(void)
 static void look_at_limit(struct finding *finding, const char *path, const char *name)
 {
 	long long max, tasks = count_tasks();
+	char advice[WORDS_SIZE];
 
 	if (!read_number(path, &max, finding))
 		return;
 	snprintf(finding->value, WORDS_SIZE, "%lld, %lld in use", max, tasks);
-	if (tasks > max / 10 * 8) {
-		judge(finding, DEGRADED, "nearly out of pids: see lifetrace zombies");
-		(void)name;
-	}
+	if (tasks <= max / 10 * 8)
+		return;
+	snprintf(
+		advice, sizeof(advice),
+		"nearly out of pids: lifetrace leaks says who holds them; to raise it: sysctl %s=%lld",
+		name, 2 * max);
+	judge(finding, DEGRADED, advice);
 }
 
 static void look_at_pid_max(struct finding *finding)
@@ -318,16 +322,45 @@ static const struct check {
 
 /* ---- the needs ---- */
 
+/* What the daemon's own settings keep from use: hooks whose names begin so. */
+static const struct {
+	const char *setting, *value, *hooks;
+} ruled_out[] = {
+	{ "best_hook", "kprobe", "f" },	    { "best_hook", "tracepoint", "f" },
+	{ "best_hook", "tracepoint", "k" }, { "cow", "faults", "f" },
+	{ "cow", "faults", "k" },
+};
+
+/* The line above that keeps it from use; negative: none does. */
+static int find_ruling(const json_t *settings, const struct offer *offer)
+{
+	const char *setting = strcmp(offer->what, "cow") ? "best_hook" : "cow", *value;
+
+	value = json_string_value(json_object_get(settings, setting)) ?: "";
+	for (size_t i = 0; i < sizeof(ruled_out) / sizeof(ruled_out[0]); i++)
+		if (!strcmp(ruled_out[i].setting, setting) && !strcmp(ruled_out[i].value, value) &&
+		    ruled_out[i].hooks[0] == offer->hook[0])
+			return (int)i;
+	return -1;
+}
+
 /* Why a hook that would be better is not the one in use. */
-static void why_not(const struct btf *btf, const struct offer *offer, char words[WORDS_SIZE])
+static void why_not(const struct btf *btf, const json_t *settings, const struct offer *offer,
+		    char words[WORDS_SIZE])
 {
 	bool function = !strncmp(offer->hook, "f", 1), locked;
+	int ruling = find_ruling(settings, offer);
 	char mode[64] = "";
 
 	if (btf && !offer_is_there(btf, offer)) {
 		snprintf(words, WORDS_SIZE, "this kernel does not have it%s%s%s",
 			 offer->since ? " (since " : "", offer->since ? offer->since : "",
 			 offer->since ? ")" : "");
+		return;
+	}
+	if (ruling >= 0) {
+		snprintf(words, WORDS_SIZE, "lifetraced's setting rules it out: %s = %s",
+			 ruled_out[ruling].setting, ruled_out[ruling].value);
 		return;
 	}
 	locked = read_lockdown(mode) && strcmp(mode, "none") != 0;
@@ -374,7 +407,8 @@ static const struct offer *in_reserve(const struct btf *btf, const char *what, c
 }
 
 /* Those before the one that is used, or would be. */
-static json_t *better_hooks(const struct btf *btf, const char *what, const struct offer *used)
+static json_t *better_hooks(const struct btf *btf, const json_t *settings, const char *what,
+			    const struct offer *used)
 {
 	json_t *better = json_array();
 	char words[WORDS_SIZE];
@@ -382,7 +416,7 @@ static json_t *better_hooks(const struct btf *btf, const char *what, const struc
 	for (size_t i = 0; i < hook_offer_count && &hook_offers[i] != used; i++) {
 		if (strcmp(hook_offers[i].what, what))
 			continue;
-		why_not(btf, &hook_offers[i], words);
+		why_not(btf, settings, &hook_offers[i], words);
 		json_array_append_new(better, json_pack("{s:s,s:s}", "hook", hook_offers[i].hook,
 							"why_not", words));
 	}
@@ -413,11 +447,13 @@ static const char *not_seen(const char *what, const struct offer *used, const st
 	return is_off(hook) ? not_seen_without(what) : "";
 }
 
-static json_t *judge_need(const struct btf *btf, const char *what, const char *hook)
+static json_t *judge_need(const struct btf *btf, const json_t *settings, const char *what,
+			  const char *hook)
 {
 	const struct offer *used = find_offer(what, hook), *reserve = in_reserve(btf, what, hook);
-	json_t *better = is_wanted_off(hook) ? json_array() :
-					       better_hooks(btf, what, used ? used : reserve);
+	json_t *better = is_wanted_off(hook) ?
+				 json_array() :
+				 better_hooks(btf, settings, what, used ? used : reserve);
 	bool well = is_wanted_off(hook) || (used && !json_array_size(better));
 
 	return json_pack("{s:s,s:s,s:s,s:o,s:s}", "what", what, "hook", hook, "verdict",
@@ -425,16 +461,18 @@ static json_t *judge_need(const struct btf *btf, const char *what, const char *h
 			 not_seen(what, used, reserve, hook));
 }
 
-static json_t *judge_needs(const json_t *hooks)
+static json_t *judge_needs(const json_t *status)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	json_t *needs = json_array(), *hook;
+	const json_t *settings = json_object_get(status, "settings");
 	const char *what;
 
 	if (libbpf_get_error(btf))
 		btf = NULL;
-	json_object_foreach((json_t *)hooks, what, hook)
-		json_array_append_new(needs, judge_need(btf, what, json_string_value(hook) ?: ""));
+	json_object_foreach(json_object_get(status, "hooks"), what, hook)
+		json_array_append_new(needs, judge_need(btf, settings, what,
+							json_string_value(hook) ?: ""));
 	btf__free(btf);
 	return needs;
 }
@@ -516,29 +554,27 @@ static void print_findings(const json_t *document)
 		print_check(entry);
 }
 
-/* What a daemon says of its hooks; NULL: there is none, and it was said why. */
-static json_t *ask_hooks(struct options *options)
+/* What a daemon says of itself; NULL: there is none, and it was said why. */
+static json_t *ask_status(struct options *options)
 {
 	struct source *source = daemon_source(options);
-	json_t *status = NULL, *hooks;
+	json_t *status = NULL;
 
 	if (!source)
 		return NULL;
 	source->ops->get(source, options, "status", &status);
 	source->ops->close(source);
-	hooks = json_incref(json_object_get(status, "hooks"));
-	json_decref(status);
-	return hooks;
+	return status;
 }
 
 int run_doctor(const struct command *command, struct options *options)
 {
-	json_t *hooks = ask_hooks(options), *needs = judge_needs(hooks), *host = judge_checks();
+	json_t *status = ask_status(options), *needs = judge_needs(status), *host = judge_checks();
 	enum verdict verdict = worst_of(needs) > worst_of(host) ? worst_of(needs) : worst_of(host);
 	json_t *document;
 
 	(void)command;
-	if (!hooks)
+	if (!status)
 		verdict = UNABLE;
 	document = json_pack("{s:s,s:o,s:o}", "verdict", verdicts[verdict], "needs", needs,
 			     "checks", host);
@@ -547,6 +583,6 @@ int run_doctor(const struct command *command, struct options *options)
 	else
 		print_findings(document);
 	json_decref(document);
-	json_decref(hooks);
+	json_decref(status);
 	return (int)verdict;
 }

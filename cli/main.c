@@ -275,6 +275,8 @@ static int parse_call(struct command *command, struct options *options, int argc
 		if (status)
 			return status;
 	}
+	if (command->operand_filter && options->filter.has_pid)
+		return DONE; /* --pid is the operand's other name */
 	if (options->operand_count < wanted) {
 		complain("%s: no %s given", command->name, command->operands);
 		return USAGE;

@@ -321,7 +321,8 @@ void print_command_help(const struct command *command)
 		if (has_own(command, &own_options[i]))
 			print_option(own_options[i].name, own_options[i].argument,
 				     own_options[i].help);
-	print_columns(command->view);
+	if (command->view & VIEW_ROWS)
+		print_columns(command->view);
 	if (command->view == VIEW_EVENTS) {
 		printf("\nKinds:");
 		for (int kind = 0; kind < CHANGE_KINDS; kind++)

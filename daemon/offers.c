@@ -10,6 +10,8 @@
 #define KPROBES FN("register_kprobe", 1)
 #define OFFER(need, name, ...) .what = need, .hook = name, .needs = { __VA_ARGS__ }
 #define TAXES .on_demand = true
+#define NOT_BY_SYSCALLS \
+	"waits by io_uring; answers to 32-bit programs; whom a waitid without siginfo took"
 
 const struct offer hook_offers[] = {
 	{ OFFER("birth", "tp_btf/task_newtask", TP("task_newtask", 2)) },
@@ -31,22 +33,29 @@ const struct offer hook_offers[] = {
 
 	{ OFFER("wait", "tp_btf/sched_process_wait", TP("sched_process_wait", 1)) },
 
-	{ OFFER("wait_results", "fexit/do_wait", FN("do_wait", 1)) },
-	{ OFFER("wait_results", "kretprobe/do_wait", FN("do_wait", 1), KPROBES) },
+	{ OFFER("wait_results", "fexit/do_wait", FN("do_wait", 1)),
+	  .not_seen = "waits by io_uring" },
+	{ OFFER("wait_results", "kretprobe/do_wait", FN("do_wait", 1), KPROBES),
+	  .not_seen = "waits by io_uring; a child's death from its stop, in a call that asked for "
+		      "both; answers beyond the kernel's return slots (counted as lost)" },
 	{ OFFER("wait_results", "tp/syscalls/sys_exit_wait4", FN("perf_syscall_exit", -1)), TAXES,
-	  .not_seen = "waits by io_uring" },
+	  .not_seen = NOT_BY_SYSCALLS },
 	{ OFFER("wait_results", "tp_btf/sys_exit", TP("sys_exit", 2)), TAXES,
-	  .not_seen = "waits by io_uring" },
+	  .not_seen = NOT_BY_SYSCALLS },
 
 	{ OFFER("fork_cost", "fentry/kernel_clone", FN("kernel_clone", 1)) },
 	{ OFFER("fork_cost", "kprobe/kernel_clone", FN("kernel_clone", 1), KPROBES) },
-	{ OFFER("fork_cost", "tp/syscalls/sys_enter_clone", FN("perf_syscall_enter", -1)), TAXES },
-	{ OFFER("fork_cost", "tp_btf/sys_enter", TP("sys_enter", 2)), TAXES },
+	{ OFFER("fork_cost", "tp/syscalls/sys_enter_clone", FN("perf_syscall_enter", -1)), TAXES,
+	  .not_seen = "forks by 32-bit programs: how long they took, and that they failed" },
+	{ OFFER("fork_cost", "tp_btf/sys_enter", TP("sys_enter", 2)), TAXES,
+	  .not_seen = "forks by 32-bit programs: how long they took, and that they failed" },
 
 	/* before it do_huge_pmd_wp_page() takes a struct by value, which fentry refuses */
 	{ OFFER("cow", "fentry/do_wp_page", FN("do_wp_page", 1), FN("do_huge_pmd_wp_page", 1)),
-	  .since = "5db4f15c4fd7, 5.14" },
-	{ OFFER("cow", "kprobe/do_wp_page", FN("do_wp_page", 1), KPROBES) },
+	  .since = "5db4f15c4fd7, 5.14",
+	  .not_seen = "huge pages of hugetlbfs" },
+	{ OFFER("cow", "kprobe/do_wp_page", FN("do_wp_page", 1), KPROBES),
+	  .not_seen = "huge pages of hugetlbfs" },
 	{ OFFER("cow", "tp_btf/page_fault_user", TP("page_fault_user", 3),
 		TP("page_fault_kernel", 3), HELPER("BPF_FUNC_find_vma")),
 	  .since = "7c7e3d31e785, 5.17; x86 only",

@@ -633,6 +633,20 @@ static json_t *view_self(const struct server *server)
 			 (json_int_t)server->context.journal_dropped(server->context.user));
 }
 
+/* Those that choose hooks: why a better one is not in use can be one of them. */
+static json_t *view_settings(const struct settings *settings)
+{
+	static const char *const names[] = { "best_hook", "syscall_hooks", "cow" };
+	json_t *object = json_object();
+	char value[SETTING_TEXT_SIZE];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		settings_value(settings, names[i], value, sizeof(value));
+		json_object_set_new(object, names[i], json_string(value));
+	}
+	return object;
+}
+
 static json_t *get_status(const struct request *request)
 {
 	const struct core *core = request->server->context.core;
@@ -642,6 +656,7 @@ static json_t *get_status(const struct request *request)
 	json_object_set_new(status, "pids_left",
 			    left < INT64_MAX ? json_integer((json_int_t)left) : json_null());
 	json_object_set_new(status, "self", view_self(request->server));
+	json_object_set_new(status, "settings", view_settings(request->server->settings));
 	return status;
 }
 

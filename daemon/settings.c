@@ -596,6 +596,11 @@ static void value_text(const struct setting *setting, const struct settings *set
 	format(setting, number, buf, size);
 }
 
+void settings_value(const struct settings *settings, const char *name, char *buf, size_t size)
+{
+	value_text(find(name), settings, buf, size);
+}
+
 static bool may_break(char before, char after)
 {
 	return !strchr(" \t;#", before) && !strchr(" \t;#", after);

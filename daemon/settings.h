@@ -116,6 +116,9 @@ int settings_parse(struct settings *settings, struct invocation *invocation, int
  */
 const char *settings_reload(struct settings *settings, const struct settings *fresh);
 
+/* The value of a setting that exists, as the file would have it; SETTING_TEXT_SIZE holds any. */
+void settings_value(const struct settings *settings, const char *name, char *buf, size_t size);
+
 void settings_print(const struct settings *settings, FILE *out);
 /* lifetraced's whole; and the lines of a program's own settings. */
 void settings_help(FILE *out);

@@ -177,7 +177,6 @@ static int set_lately(struct filter *filter, const char *value)
 	return text_parse_duration(value, &filter->lately_ns);
 }
 
-#define VIEW_ROWS (VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_COW | VIEW_BIRTHS | VIEW_LEAKS)
 #define VIEW_ANY (VIEW_ROWS | VIEW_EVENTS)
 
 const struct filter_option filter_options[] = {

@@ -58,7 +58,9 @@ enum view_kind {
 	VIEW_LEAKS = 64,
 	VIEW_WHY = 128,
 	VIEW_SILENCES = 256,
-	VIEW_STACKS = 512
+	VIEW_STACKS = 512,
+	/* those in rows, whose columns can be chosen */
+	VIEW_ROWS = VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_COW | VIEW_BIRTHS | VIEW_LEAKS
 };
 
 /* One filter: its name is the query parameter and the long option. */

@@ -132,7 +132,8 @@ LT_TEST(badinput, huge_word)
 
 LT_TEST(badinput, no_such_pid)
 {
-	static const char *const commands[] = { "ps", "zombies" };
+	static const char *const commands[] = { "ps",	 "zombies", "cow", "tree",
+						"leaks", "births",  "why" };
 	struct lt *lt = lt__start(NULL);
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -148,7 +149,8 @@ LT_TEST(badinput, no_such_pid)
 
 LT_TEST(badinput, no_daemon)
 {
-	static const char *const commands[] = { "ps", "zombies", "status", "tail" };
+	static const char *const commands[] = { "ps",  "zombies", "status", "tail",
+						"cow", "tree",	  "leaks",  "births" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		require_complaint(ARGV(LIFETRACE, commands[i], "--socket", NO_SOCKET), 1,
@@ -187,6 +189,13 @@ static const char *const outputs[][8] = {
 	{ "status", "--json", "--socket", "S" },
 	{ "tail", "--socket", "S" },
 	{ "tail", "--json", "--socket", "S" },
+	{ "tree", "--kernel", "--socket", "S" },
+	{ "tree", "--json", "--socket", "S" },
+	{ "cow", "--all", "--socket", "S" },
+	{ "cow", "--watch", "--socket", "S" },
+	{ "births", "--socket", "S" },
+	{ "leaks", "--watch", "--socket", "S" },
+	{ "why", "1", "--socket", "S" },
 	{ "--help" },
 	{ "--version" },
 	{ "ps", "--help" },
@@ -354,8 +363,9 @@ LT_TEST(badinput, colours)
 
 LT_TEST(badinput, help_has_examples)
 {
-	static const char *const commands[] = { "zombies", "ps",     "tail",
-						"status",  "record", "replay" };
+	static const char *const commands[] = { "zombies", "ps",     "tail", "status", "record",
+						"replay",  "cow",    "tree", "births", "leaks",
+						"why",	   "doctor", "top",  "silence" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		struct result result;
@@ -368,6 +378,8 @@ LT_TEST(badinput, help_has_examples)
 		cr_expect(strstr(result.out, "Usage: lifetrace "), "%s: no usage", commands[i]);
 		cr_expect(strstr(result.out, "Examples:") && strstr(result.out, call),
 			  "%s: no examples: %s", commands[i], result.out);
+		cr_expect(!strstr(result.out, "\nColumns:") || strstr(result.out, "--columns "),
+			  "%s: columns that cannot be chosen", commands[i]);
 		result__free(&result);
 		run(&result, &(struct plan){ .argv = ARGV(LIFETRACE, "--help") });
 		cr_expect(strstr(result.out, commands[i]), "%s is not in --help", commands[i]);

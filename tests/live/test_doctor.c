@@ -150,6 +150,37 @@ LT_TEST(doctor, what_the_kernel_lacks_and_what_it_refuses)
 	lt__stop(lt);
 }
 
+/* What lifetraced's own settings rule out is not blamed on the kernel. */
+LT_TEST(doctor, what_the_settings_rule_out)
+{
+	struct lt *lt = lt__start("--best-hook", "tracepoint", "--cow", "faults", NULL);
+	struct diagnosis diagnosis = diagnose("true", lt__socket(lt));
+	const char *reap = why_not(&diagnosis, "reap", "fentry/release_task");
+	const char *wait = why_not(&diagnosis, "wait_results", "fexit/do_wait");
+	const char *cow = why_not(&diagnosis, "cow", "fentry/do_wp_page");
+
+	cr_expect(reap && strstr(reap, "best_hook = tracepoint"), "reap: %s", reap);
+	cr_expect(wait && strstr(wait, "best_hook = tracepoint"), "wait_results: %s", wait);
+	cr_expect(cow && strstr(cow, "cow = faults"), "cow: %s", cow);
+	cr_expect(diagnosis.code == 1, "exit %d", diagnosis.code);
+	diagnosis__free(&diagnosis);
+	lt__stop(lt);
+}
+
+LT_TEST(doctor, nearly_out_of_pids)
+{
+	struct lt *lt = lt__start(NULL);
+	struct diagnosis diagnosis = diagnose("mount -t tmpfs none /mnt && echo 30 > /mnt/max &&"
+					      " mount --bind /mnt/max /proc/sys/kernel/pid_max",
+					      lt__socket(lt));
+
+	cr_expect(diagnosis.code == 1, "exit %d", diagnosis.code);
+	expect_check(&diagnosis, "pid_max", "verdict", "degraded");
+	cr_expect(strstr(check_text(&diagnosis, "pid_max", "advice"), "sysctl kernel.pid_max=60"));
+	diagnosis__free(&diagnosis);
+	lt__stop(lt);
+}
+
 LT_TEST(doctor, kernel_settings)
 {
 	static const char *const names[] = { "bpf_jit_enable", "perf_event_paranoid",

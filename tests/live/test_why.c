@@ -473,6 +473,7 @@ LT_TEST(why, of_anybody)
 	require_answer(lt, pid, "lifetraced");
 	require_answer(lt, "1", "alive");
 	require_answer(lt, "2", "kernel thread");
+	require_answer(lt, "--pid=1", "alive");
 	lt__stop(lt);
 }
 
