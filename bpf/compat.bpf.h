@@ -26,6 +26,7 @@ const volatile bool lt_has_group_dead = false;
 	(lt_has_group_dead ? !!((const __u64 *)(ctx))[1] : (task)->signal->live.counter == 0)
 
 enum bpf_func_id___lt {
+	BPF_FUNC_get_attach_cookie___lt = 174,
 	BPF_FUNC_get_current_task_btf___lt = 158,
 	BPF_FUNC_task_pt_regs___lt = 175,
 };
@@ -44,6 +45,15 @@ enum bpf_func_id___lt {
 
 #define LT_READ(from, ...) \
 	(lt_has_task_btf() ? ___arrow(from, __VA_ARGS__) : BPF_CORE_READ(from, __VA_ARGS__))
+
+/*
+ * 7adfc6c9b315 ("bpf: Add bpf_get_attach_cookie() BPF helper to access
+ * bpf_cookie value", 5.15): a number that the daemon gives each uprobe.
+ */
+#define lt_cookie(ctx)                                                                        \
+	(bpf_core_enum_value_exists(enum bpf_func_id___lt, BPF_FUNC_get_attach_cookie___lt) ? \
+		 bpf_get_attach_cookie(ctx) :                                                 \
+		 0)
 
 /* dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper", 5.15) */
 

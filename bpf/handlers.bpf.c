@@ -39,8 +39,12 @@ static __always_inline void emit_exit_call(__u32 tgid, __u64 start_ns, bool hand
 	lt_submit(e);
 }
 
-/* exit() ends in _Exit(): that is none of the program's own. */
-static __always_inline int on_call(bool handlers)
+/*
+ * exit() ends in _Exit(): that is none of the program's own. Neither is one of
+ * a process from before its library was covered (the cookie says when) known to
+ * be: it may have been in its handlers by then.
+ */
+static __always_inline int on_call(void *ctx, bool handlers)
 {
 	struct task_struct *current = (void *)bpf_get_current_task();
 	struct program now = {
@@ -52,6 +56,8 @@ static __always_inline int on_call(bool handlers)
 
 	if (told && told->start_ns == now.start_ns && told->execs == now.execs)
 		return 0;
+	if (!handlers && now.start_ns < lt_cookie(ctx))
+		return 0;
 	if (handlers)
 		bpf_map_update_elem(&lt_exiting, &tgid, &now, BPF_ANY);
 	emit_exit_call(tgid, now.start_ns, handlers);
@@ -61,13 +67,13 @@ static __always_inline int on_call(bool handlers)
 SEC("uprobe")
 int on_libc_exit(struct pt_regs *ctx)
 {
-	return on_call(true);
+	return on_call(ctx, true);
 }
 
 SEC("uprobe")
 int on_libc__Exit(struct pt_regs *ctx)
 {
-	return on_call(false);
+	return on_call(ctx, false);
 }
 
 /*

@@ -321,6 +321,7 @@ static void open_handlers(struct daemon *daemon)
 		.ring_bytes = daemon->settings->ring_bytes,
 		.btf = daemon->settings->btf,
 		.repair_interval_ns = daemon->settings->repair_interval_ns,
+		.has_cookies = kernel_has_cookies(daemon->kernel),
 	};
 
 	if (!daemon->settings->exit_handlers)

@@ -83,6 +83,7 @@ struct handlers {
 	uint32_t told;				 /* in the log */
 	bool full_told, open_told;
 	uint64_t repair_interval_ns;
+	bool has_cookies;
 	struct lt_new_files notes[NOTES_MAX];
 	size_t noted;
 };
@@ -228,13 +229,16 @@ static int attach(struct handlers *handlers, struct library *library, int fd,
 {
 	const struct bpf_program *programs[PROBES] = { handlers->skel->progs.on_libc_exit,
 						       handlers->skel->progs.on_libc__Exit };
+	LIBBPF_OPTS(bpf_uprobe_opts, opts);
 	char path[32];
 	int err;
 
+	if (handlers->has_cookies)
+		opts.bpf_cookie = boot_ns();
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	for (int i = 0; i < PROBES; i++) {
 		library->links[i] =
-			bpf_program__attach_uprobe(programs[i], false, -1, path, offsets[i]);
+			bpf_program__attach_uprobe_opts(programs[i], -1, path, offsets[i], &opts);
 		if (library->links[i])
 			continue;
 		err = -errno;
@@ -532,7 +536,8 @@ bool handlers_look(struct handlers *handlers)
 
 void handlers_hook(const struct handlers *handlers, char hook[HANDLERS_HOOK_SIZE])
 {
-	int used = snprintf(hook, HANDLERS_HOOK_SIZE, "uprobe/exit (%u librar%s", handlers->covered,
+	int used = snprintf(hook, HANDLERS_HOOK_SIZE, "uprobe/exit%s (%u librar%s",
+			    handlers->has_cookies ? "" : " without cookies", handlers->covered,
 			    handlers->covered == 1 ? "y" : "ies");
 
 	if (handlers->not_covered)
@@ -581,6 +586,7 @@ int handlers_open(struct handlers **handlers, const struct handlers_options *opt
 	if (!h)
 		return -ENOMEM;
 	h->repair_interval_ns = options->repair_interval_ns;
+	h->has_cookies = options->has_cookies;
 	elf_version(EV_CURRENT);
 	raise_descriptors();
 	err = load(h, options);

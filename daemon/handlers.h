@@ -28,6 +28,7 @@ struct handlers_options {
 	uint64_t ring_bytes;
 	const char *btf; /* as in kernel_options */
 	uint64_t repair_interval_ns;
+	bool has_cookies; /* kernel_has_cookies() */
 };
 
 /* Loads the programs; no library is covered yet. Returns 0 or -errno. */

@@ -51,6 +51,7 @@ struct kernel {
 	int cpus;
 	struct kernel_hook hooks[KERNEL_HOOKS];
 	__u64 evicted[LT_BOUNDED];
+	bool has_cookies;
 	struct pins *pins;
 	uint64_t quiet_ns;	    /* the gate was closed since then, when this daemon opened it */
 	struct told told[TOLD_MAX]; /* the latest, of the ring before */
@@ -114,10 +115,12 @@ static int fail(int err, const char *what)
 #define EXIT_BY_COUNT "tp_btf/sched_process_exit (signal->live)"
 #define RELEASE_FENTRY "fentry/release_task"
 #define RELEASE_KPROBE "kprobe/release_task"
+#define UPROBE_COOKIES "uprobe/exit"
 
 struct kernel_offers {
 	bool group_dead;
 	bool release_fentry, release_kprobe;
+	bool cookies;
 };
 
 static int parse_btf(struct btf **btf, const char *path)
@@ -138,6 +141,7 @@ static struct kernel_offers find_offers(const struct btf *btf)
 		.group_dead = offers_hook(btf, EXIT_BY_ARGUMENT),
 		.release_fentry = offers_hook(btf, RELEASE_FENTRY),
 		.release_kprobe = offers_hook(btf, RELEASE_KPROBE),
+		.cookies = offers_hook(btf, UPROBE_COOKIES),
 	};
 }
 
@@ -504,6 +508,7 @@ static int open_parts(struct kernel *kernel, const struct kernel_options *option
 	enum reach reach;
 	int err = load_tracepoints(kernel, options, &offers, &opts);
 
+	kernel->has_cookies = offers.cookies;
 	if (!err)
 		err = map_counters(kernel);
 	if (!err)
@@ -746,6 +751,11 @@ const struct kernel_hook *kernel_hooks(const struct kernel *kernel)
 }
 
 /* ---- reading ---- */
+
+bool kernel_has_cookies(const struct kernel *kernel)
+{
+	return kernel->has_cookies;
+}
 
 int kernel_ring_fd(const struct kernel *kernel)
 {

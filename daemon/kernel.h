@@ -65,6 +65,9 @@ void kernel_send_wait_calls(struct kernel *kernel, bool send);
 /* The map of counters; for programs that are loaded besides. */
 int kernel_counters_fd(const struct kernel *kernel);
 
+/* Whether a uprobe can bring a number along that it was given (lt_cookie() in compat.bpf.h). */
+bool kernel_has_cookies(const struct kernel *kernel);
+
 /* Readable (edge-triggered) when the ring was empty, and when it fills fast. */
 int kernel_ring_fd(const struct kernel *kernel);
 

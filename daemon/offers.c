@@ -66,8 +66,14 @@ const struct offer hook_offers[] = {
 	  .not_seen = "most writes of the kernel itself to shared pages; huge pages of hugetlbfs; "
 		      "a reuse apart from a first write to a shared mapping" },
 
-	{ OFFER("exit_handlers", "uprobe/exit", FN("uprobe_register", -1)),
-	  .not_seen = "programs that map no C library: static ones, Go" },
+	{ OFFER("exit_handlers", "uprobe/exit", FN("uprobe_register", -1),
+		HELPER("BPF_FUNC_get_attach_cookie")),
+	  .since = "7adfc6c9b315, 5.15",
+	  .not_seen = "programs that map no C library: static ones, Go; _exit() of a process from "
+		      "before its library was covered" },
+	{ OFFER("exit_handlers", "uprobe/exit without cookies", FN("uprobe_register", -1)),
+	  .not_seen = "programs that map no C library: static ones, Go; _exit() from the end of "
+		      "an exit() called before the library was covered" },
 };
 /* clang-format on */
 

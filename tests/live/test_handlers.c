@@ -207,6 +207,34 @@ LT_TEST(handlers, hanging_is_shown)
 	lt__stop(lt);
 }
 
+/* It called exit() before anybody could see it: how it ended is not known. */
+LT_TEST(handlers, in_one_from_before_the_daemon)
+{
+	struct cast *cast = cast__start("handlers", "hang", NULL);
+	struct lt *lt;
+	const char *id;
+	json_t *row;
+	char *hook;
+
+	cast__hold(cast, "ready");
+	cast__go(cast);
+	cast__hold(cast, "handler");
+	lt = start_on();
+	hook = lt__hook(lt, "exit_handlers");
+	if (strstr(hook, "without cookies"))
+		cr_skip_test("before Linux 5.15 nothing tells when a library was covered");
+	free(hook);
+	row = lt__row(lt, "ps", cast__pid(cast));
+	id = json_string_value(json_at(row, "id"));
+	lt__watch(lt, id);
+	cast__end(cast);
+	expect(lt__await_event(lt, id, "exit", 0),
+	       "exit.how=exited exit.by=null exit.handlers_ns=null exit_called_ns=null");
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 LT_TEST(handlers, killed_in_one)
 {
 	struct lt *lt = start_on();
