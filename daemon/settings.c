@@ -216,6 +216,20 @@ static void format(const struct setting *setting, uint64_t number, char *buf, si
 		snprintf(buf, size, "%s", choices[setting->type][number]);
 }
 
+/* "auto, on or off" */
+static const char *expected_words(const char *const *words, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	for (int i = 0; words[i] && used < size; i++)
+		used += (size_t)snprintf(buf + used, size - used, "%s%s",
+					 !i	      ? "" :
+					 words[i + 1] ? ", " :
+							" or ",
+					 words[i]);
+	return buf;
+}
+
 static const char *expected(const struct setting *setting, char *buf, size_t size)
 {
 	static const char *const what[] = {
@@ -223,13 +237,11 @@ static const char *expected(const struct setting *setting, char *buf, size_t siz
 		[DURATION] = "a duration such as 250ms, 10s or 1m30s",
 		[SIZE] = "a size such as 4096, 64k or 8M",
 		[COUNT] = "a whole number",
-		[SYSCALL_HOOKS] = "auto, always or off",
-		[BEST_HOOK] = "fentry, kprobe or tracepoint",
-		[SWITCH] = "on or off",
-		[CONFINE] = "auto, on or off",
 	};
 	char min[64], max[64];
 
+	if (*choices[setting->type])
+		return expected_words(choices[setting->type], buf, size);
 	if (setting->type == TEXT || (setting->min == 0 && setting->max == UINT64_MAX))
 		return what[setting->type];
 	format(setting, setting->min, min, sizeof(min));
