@@ -23,6 +23,7 @@ struct daemon_client {
 	char socket[108];
 	char directory[64]; /* of a private daemon's socket; "" */
 	pid_t daemon;	    /* the private one; 0 */
+	bool revived;	    /* it is not the first, and was not waited for */
 	int lifeline;
 };
 
@@ -326,16 +327,10 @@ static bool is_ready(int lifeline)
 	return got > 0;
 }
 
-static int start_private(struct daemon_client *client)
+static int fork_private(struct daemon_client *client)
 {
 	int pair[2];
 
-	snprintf(client->directory, sizeof(client->directory), "/run/lifetrace-XXXXXX");
-	if (!mkdtemp(client->directory)) {
-		complain("cannot make %s: %s", client->directory, strerror(errno));
-		return -1;
-	}
-	snprintf(client->socket, sizeof(client->socket), "%s/sock", client->directory);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return -1;
 	client->daemon = fork();
@@ -343,20 +338,36 @@ static int start_private(struct daemon_client *client)
 		become_daemon(client->socket, pair[1]);
 	close(pair[1]);
 	client->lifeline = pair[0];
-	return client->daemon > 0 && is_ready(pair[0]) ? 0 : -1;
+	return client->daemon > 0 ? 0 : -1;
+}
+
+static int start_private(struct daemon_client *client)
+{
+	snprintf(client->directory, sizeof(client->directory), "/run/lifetrace-XXXXXX");
+	if (!mkdtemp(client->directory)) {
+		complain("cannot make %s: %s", client->directory, strerror(errno));
+		return -1;
+	}
+	snprintf(client->socket, sizeof(client->socket), "%s/sock", client->directory);
+	return !fork_private(client) && is_ready(client->lifeline) ? 0 : -1;
 }
 
 int client_revive(struct source *source)
 {
 	struct daemon_client *client = (struct daemon_client *)source;
 
-	if (!client->daemon || waitpid(client->daemon, NULL, WNOHANG) != client->daemon)
+	if (!client->daemon)
 		return -1;
+	if (waitpid(client->daemon, NULL, WNOHANG) != client->daemon)
+		return client->revived ? 0 : -1;
 	close(client->lifeline);
-	unlink(client->socket);
-	rmdir(client->directory);
 	client->daemon = 0;
-	return start_private(client);
+	client->revived = true;
+	/* where transfers look for it: one that ended by itself has removed both */
+	unlink(client->socket);
+	if (mkdir(client->directory, 0700) && errno != EEXIST)
+		return -1;
+	return fork_private(client) ? -1 : 1;
 }
 
 struct source *daemon_source(const struct options *options)

@@ -10,7 +10,10 @@
 /* The one that all transfers run in, so that a signal wakes whoever waits; NULL: no memory. */
 CURLM *client_transfers(void);
 const char *client_socket(const struct source *source);
-/* A private daemon that is gone is started again. Returns 0, or -1 if there is none to start. */
+/*
+ * A private daemon that is gone is started again, and not waited for. Returns 1 if it has just been
+ * started, 0 if it was before and is still there, -1 if there is none to start.
+ */
 int client_revive(struct source *source);
 /* An easy handle for that path below /v1/; NULL: no memory. The caller's to clean up. */
 CURL *client_easy(const struct source *source);

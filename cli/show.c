@@ -235,14 +235,14 @@ static void say_zombie(const json_t *e, char *out)
 {
 	const json_t *waits = json_object_get(e, "parent_waits");
 	const json_t *sigchld = json_object_get(e, "sigchld");
+	uint64_t calls = json_is_object(waits) ? number(waits, "calls") : 0;
 	char parent[CELL_SIZE], disposition[CELL_SIZE];
 
-	snprintf(out, CELL_SIZE,
-		 "waits for %" PRIu64 " (%.64s), which has waited %" PRIu64 " times, SIGCHLD %.16s",
-		 number(e, "ppid"), member(e, "parent_comm", parent),
-		 json_is_object(waits) ? number(waits, "calls") : 0,
-		 json_is_object(sigchld) ? member(sigchld, "disposition", disposition) :
-					   "not seen");
+	snprintf(
+		out, CELL_SIZE,
+		"waits for %" PRIu64 " (%.64s), which has waited %" PRIu64 " time%s, SIGCHLD %.16s",
+		number(e, "ppid"), member(e, "parent_comm", parent), calls, calls == 1 ? "" : "s",
+		json_is_object(sigchld) ? member(sigchld, "disposition", disposition) : "not seen");
 }
 
 static void say_flagged(const json_t *e, char *out)
@@ -254,11 +254,21 @@ static void say_flagged(const json_t *e, char *out)
 		 member(e, "parent_comm", parent), age);
 }
 
+/* People tell processes by their pids. */
+static uint64_t pid_of_id(const json_t *e, const char *name)
+{
+	const char *id = json_string_value(json_object_get(e, name));
+	uint64_t pid = 0, start_ns;
+
+	text_parse_id(id ? id : "", &pid, &start_ns);
+	return pid;
+}
+
 static void say_reap(const json_t *e, char *out)
 {
-	char by[CELL_SIZE], name[CELL_SIZE];
+	char name[CELL_SIZE];
 
-	snprintf(out, CELL_SIZE, "by %.64s (%.64s)%s", member(e, "reaped_by", by),
+	snprintf(out, CELL_SIZE, "by %" PRIu64 " (%.64s)%s", pid_of_id(e, "reaped_by"),
 		 member(e, "reaped_by_comm", name),
 		 json_is_true(json_object_get(e, "inferred")) ? ", inferred" : "");
 }
@@ -271,10 +281,10 @@ static void say_autoreap(const json_t *e, char *out)
 
 static void say_orphan(const json_t *e, char *out)
 {
-	char was[CELL_SIZE], by[CELL_SIZE], was_id[CELL_SIZE];
+	char was[CELL_SIZE], by[CELL_SIZE];
 
-	snprintf(out, CELL_SIZE, "%.64s (%.64s) died; adopted by %" PRIu64 " (%.64s)",
-		 member(e, "was_parent_id", was_id), member(e, "was_parent_comm", was),
+	snprintf(out, CELL_SIZE, "%" PRIu64 " (%.64s) died; adopted by %" PRIu64 " (%.64s)",
+		 pid_of_id(e, "was_parent_id"), member(e, "was_parent_comm", was),
 		 number(e, "ppid"), member(e, "adopted_by_comm", by));
 }
 
@@ -327,13 +337,14 @@ static void say_call(const json_t *call, char *out)
 static void say_wait(const json_t *e, char *out)
 {
 	const json_t *call = json_object_get(e, "call");
+	uint64_t calls;
 
 	if (json_is_object(call)) {
 		say_call(call, out);
 		return;
 	}
-	snprintf(out, CELL_SIZE, "%" PRIu64 " wait calls so far",
-		 number(json_object_get(e, "waits"), "calls"));
+	calls = number(json_object_get(e, "waits"), "calls");
+	snprintf(out, CELL_SIZE, "%" PRIu64 " wait call%s so far", calls, calls == 1 ? "" : "s");
 }
 
 static void say_cow(const json_t *e, char *out)

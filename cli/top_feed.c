@@ -139,13 +139,17 @@ static void feed_stream(struct feed *feed, bool on)
 
 static void take_trouble(struct daemon_feed *daemon)
 {
-	bool revived = !client_revive(daemon->source);
+	static const char revived[] = "the daemon died; another one is started";
+	int state = client_revive(daemon->source);
 
-	snprintf(daemon->trouble, sizeof(daemon->trouble),
-		 revived ? "the daemon died; another one is started" :
-			   "no daemon answers on %.108s; trying again",
-		 client_socket(daemon->source));
-	daemon->feed.user.answered(daemon->feed.user.user, ASKS, NULL, NULL);
+	if (state < 0)
+		snprintf(daemon->trouble, sizeof(daemon->trouble),
+			 "no daemon answers on %.108s; trying again",
+			 client_socket(daemon->source));
+	else
+		strcpy(daemon->trouble, revived);
+	/* it may answer before anybody has read that */
+	daemon->feed.user.answered(daemon->feed.user.user, ASKS, NULL, state > 0 ? revived : NULL);
 }
 
 static void take_answer(struct daemon_feed *daemon, enum ask ask, CURLcode result)

@@ -75,16 +75,19 @@ static void say_filter(const struct top *top, struct head *head)
 static void graph_text(const struct top *top, int columns, char *text, size_t size)
 {
 	static const char *const bars[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+	int room = (int)((size - 1) / strlen(bars[0]));
 	double most = 1;
 	size_t used = 0;
 
+	if (columns > room)
+		columns = room;
 	if (columns > TOP_HISTORY)
 		columns = TOP_HISTORY;
 	for (int i = TOP_HISTORY - columns; i < TOP_HISTORY; i++)
 		if (top->history[i] > most)
 			most = top->history[i];
 	*text = '\0';
-	for (int i = TOP_HISTORY - columns; i < TOP_HISTORY && used + 4 < size; i++)
+	for (int i = TOP_HISTORY - columns; i < TOP_HISTORY; i++)
 		used += (size_t)snprintf(text + used, size - used, "%s",
 					 bars[(int)(top->history[i] / most * 7.0)]);
 }
@@ -102,23 +105,36 @@ static void say_rates(const struct top *top, struct head *head, int graph)
 	say(head, 1, TONE_GOOD, "%s", bars);
 }
 
+/* Those that there are: the line is to have room for what is left. */
+static void add_state(char *text, size_t size, uint64_t count, const char *name)
+{
+	size_t used = strlen(text);
+
+	if (count)
+		snprintf(text + used, size - used, ", %" PRIu64 " %s", count, name);
+}
+
 static void say_states(const struct top *top, struct head *head)
 {
 	const json_t *s = top->status, *states = json_object_get(s, "states");
 	uint64_t zombies = number(s, "zombies"), flagged = number(s, "flagged");
 	uint64_t leaks = number(s, "leaks");
 	const json_t *left = json_object_get(s, "pids_left");
+	char rest[64];
 
-	say(head, 2, TONE_PLAIN,
-	    "%" PRIu64 " processes: %" PRIu64 " running, %" PRIu64 " stopped, %" PRIu64 " exiting",
+	*rest = '\0';
+	add_state(rest, sizeof(rest), number(states, "stopped"), "stopped");
+	add_state(rest, sizeof(rest), number(states, "exiting"), "exiting");
+	say(head, 2, TONE_PLAIN, "%" PRIu64 " processes: %" PRIu64 " running%s",
 	    number(s, "processes"), number(states, "running") + number(states, "dead-leader"),
-	    number(states, "stopped"), number(states, "exiting"));
+	    rest);
 	say(head, 2,
 	    flagged ? TONE_BAD :
 	    zombies ? TONE_WARN :
 		      TONE_GOOD,
-	    "%" PRIu64 " zombies, %" PRIu64 " flagged", zombies, flagged);
-	say(head, 2, leaks ? TONE_BAD : TONE_GOOD, "%" PRIu64 " leaks", leaks);
+	    "%" PRIu64 " zombie%s, %" PRIu64 " flagged", zombies, zombies == 1 ? "" : "s", flagged);
+	say(head, 2, leaks ? TONE_BAD : TONE_GOOD, "%" PRIu64 " leak%s", leaks,
+	    leaks == 1 ? "" : "s");
 	if (json_is_integer(left))
 		say(head, 2, TONE_PLAIN, "%" JSON_INTEGER_FORMAT " pids left",
 		    json_integer_value(left));

@@ -388,7 +388,7 @@ void top_answered(void *user, enum ask ask, json_t *document, const char *error)
 	}
 	if (error) {
 		top_say(top, "%s", error);
-		top->refused = true;
+		top->refused |= ask != ASKS;
 		json_decref(document);
 		return;
 	}

@@ -77,6 +77,17 @@ static bool ends_with(const char *text, const char *end)
 	return len > end_len && !strcmp(text + len - end_len, end);
 }
 
+/* A program that has written a title over its arguments leaves empty ones behind it. */
+static json_t *without_empty_end(const json_t *args)
+{
+	json_t *cut = json_copy((json_t *)args);
+	size_t count = json_array_size(cut);
+
+	while (count && !json_string_length(json_array_get(cut, count - 1)))
+		json_array_remove(cut, --count);
+	return cut;
+}
+
 /* A moment as how long ago it was, a length as that. */
 static void value_text(const char *name, const json_t *value, uint64_t now_ns, char text[CELL_SIZE])
 {
@@ -95,10 +106,12 @@ static void value_text(const char *name, const json_t *value, uint64_t now_ns, c
 	} else if (json_is_string(value)) {
 		text_escape(json_string_value(value), text, CELL_SIZE);
 	} else {
-		char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+		json_t *shown = without_empty_end(value);
+		char *dumped = json_dumps(shown, JSON_ENCODE_ANY | JSON_COMPACT);
 
 		text_escape(dumped ? dumped : "", text, CELL_SIZE);
 		free(dumped);
+		json_decref(shown);
 	}
 }
 

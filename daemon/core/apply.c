@@ -93,10 +93,12 @@ static void tell(struct core *core, enum change_kind kind, const struct life *li
 }
 
 /* What its new parent asks for from here on counts. */
-static void adopt_zombie(const struct life *life, uint64_t time_ns)
+static void adopt_zombie(struct core *core, const struct life *life, uint64_t time_ns)
 {
 	static const struct lt_waits none;
 
+	if (life->parent)
+		reaping_died(core, life->parent, time_ns);
 	if (!life->death)
 		return;
 	life->death->adopted_ns = time_ns;
@@ -128,7 +130,7 @@ static void reparent(struct core *core, struct life *life, struct lt_id parent, 
 		kin->adopted_by = parent;
 	}
 	if (life->state == LT_ZOMBIE)
-		adopt_zombie(life, time_ns);
+		adopt_zombie(core, life, time_ns);
 	core_tell(core, (struct change){ .kind = CHANGE_ORPHAN,
 					 .time_ns = time_ns,
 					 .life = life,

@@ -86,10 +86,14 @@ void reaping_died(struct core *core, struct life *parent, uint64_t time_ns)
 {
 	struct reaping *reaping = reaping_of(core, parent, time_ns);
 
-	if (!reaping || core->seeding) /* it has died before anybody counted */
+	if (!reaping)
 		return;
 	advance_marks(&reaping->facts, time_ns);
 	reaping->facts.died++;
+	if (core->seeding) { /* before anybody counted: in no rate */
+		reaping->facts.marks[0].died++;
+		reaping->facts.marks[1].died++;
+	}
 }
 
 void reaping_notified(struct core *core, struct life *parent, const struct lt_notify *e)

@@ -163,7 +163,7 @@ static void filter(struct terminal *terminal, const char *text)
 LT_TEST(top, zombies_come_first_and_say_why)
 {
 	struct lt *lt = lt__start("--zombie-age", "500ms", NULL);
-	struct cast *cast = cast__start("leak", "3", NULL);
+	struct cast *cast = cast__start("leak", "3", "0", "leak-of-top", NULL);
 	struct terminal terminal;
 	char label[64];
 
@@ -173,7 +173,7 @@ LT_TEST(top, zombies_come_first_and_say_why)
 	lt_await(strstr(line_of(&terminal, cast__int(cast, "child", 1)) ?: "", "yes"),
 		 "not flagged:\n%s", terminal.screen);
 	snprintf(label, sizeof(label), "child of %d", cast__pid(cast));
-	filter(&terminal, "leak");
+	filter(&terminal, "leak-of-top");
 	KEYS(&terminal, "Down", "Enter");
 	await_shown(&terminal, label);
 	await_shown(&terminal, "never-waits");
@@ -372,6 +372,72 @@ LT_TEST(top, what_is_wrong_in_toprc_is_told_and_left_out)
 	lt__stop(lt);
 }
 
+/* As xterm tells of a press and a release: button, column, line, from 33 on. */
+static void click(struct terminal *terminal, int column, int line)
+{
+	char bytes[32];
+
+	snprintf(bytes, sizeof(bytes), "\x1b[M %c%c\x1b[M#%c%c", 33 + column, 33 + line,
+		 33 + column, 33 + line);
+	KEYS(terminal, "-l", bytes);
+}
+
+/* The line, from 0 on, that has this in it; -1: none. */
+static int line_with(struct terminal *terminal, const char *text)
+{
+	const char *at = strstr(look(terminal), text);
+	int line = 0;
+
+	for (const char *p = terminal->screen; at && p < at; p++)
+		line += *p == '\n';
+	return at ? line : -1;
+}
+
+static int line_of_pid(struct terminal *terminal, pid_t pid)
+{
+	char label[32];
+
+	snprintf(label, sizeof(label), "%d ", pid);
+	return line_with(terminal, label);
+}
+
+LT_TEST(top, a_click_selects_and_a_second_opens)
+{
+	struct lt *lt = lt__start(NULL);
+	pid_t pids[3];
+	struct terminal terminal;
+	char label[32];
+	int line;
+
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
+		pids[i] = sleeper("clickable");
+	top__open(&terminal, lt, "90", "24", "--view processes --text clickable");
+	filter(&terminal, "clickable");
+	await_line(&terminal, pids[2]);
+	line = line_of_pid(&terminal, pids[1]);
+	click(&terminal, 10, line);
+	KEYS(&terminal, "F9", "Enter");
+	snprintf(label, sizeof(label), "to %d (clickable)?", pids[1]);
+	await_shown(&terminal, label);
+	KEYS(&terminal, "n");
+	click(&terminal, 10, line);
+	snprintf(label, sizeof(label), "│%d ", pids[1]);
+	await_shown(&terminal, label);
+	KEYS(&terminal, "Escape");
+	await_gone(&terminal, "│");
+	/* by pid, upwards, and the other way round */
+	click(&terminal, 5, line_with(&terminal, "PPID"));
+	click(&terminal, 5, line_with(&terminal, "PPID"));
+	lt_await(line_of_pid(&terminal, pids[0]) == line_of_pid(&terminal, pids[2]) + 2,
+		 "the oldest is not last:\n%s", terminal.screen);
+	top__close(&terminal);
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	lt__stop(lt);
+}
+
 /* ---- the terminal ---- */
 
 LT_TEST(top, a_resize_storm)
@@ -448,6 +514,75 @@ LT_TEST(top, no_colours_when_they_are_not_wanted)
 	lt__stop(lt);
 }
 
+/* What tmux was told to show: its own words for colours, "\x1b[38;5;203m" or "\x1b[31m". */
+static bool has_colour(const char *screen, bool rich)
+{
+	for (const char *p = screen; (p = strstr(p, "\x1b[")); p++)
+		if (p[2] == '3' && (rich ? !strncmp(p + 2, "38;5;", 5) : p[3] < '8'))
+			return true;
+	return false;
+}
+
+LT_TEST(top, as_many_colours_as_there_are)
+{
+	static const struct {
+		const char *environment;
+		bool rich, eight;
+	} terms[] = { { "TERM=screen-256color", true, false },
+		      { "TERM=linux", false, true },
+		      { "TERM=xterm", false, true },
+		      { "TERM=vt100", false, false },
+		      { "NO_COLOR=1 TERM=screen-256color", false, false },
+		      { "COLOURS=8 TERM=screen-256color", false, true } };
+	struct lt *lt = lt__start(NULL);
+	struct terminal terminal;
+	char shell[1024], *screen;
+
+	for (size_t i = 0; i < ARRAY_SIZE(terms); i++) {
+		snprintf(shell, sizeof(shell),
+			 "export %s; mkdir -p $HOME/.config/lifetrace; echo colours = "
+			 "${COLOURS:-auto} >$HOME/.config/lifetrace/toprc; '%s' top --socket '%s'",
+			 terms[i].environment, LIFETRACE, lt__socket(lt));
+		terminal__open(&terminal, "80", "24", shell);
+		await_shown(&terminal, "F10");
+		screen = mux(&terminal, ARGV("capture-pane", "-p", "-e"));
+		lt_require(has_colour(screen, true) == terms[i].rich &&
+				   has_colour(screen, false) == terms[i].eight,
+			   "%s: %s", terms[i].environment, screen);
+		lt_require(strstr(screen, "\x1b[7m") || strstr(screen, "\x1b[1;7m"),
+			   "%s: nothing is marked", terms[i].environment);
+		free(screen);
+		KEYS(&terminal, "q"); /* tmux's F10 is none of these terminals' */
+		await_shown(&terminal, "END 0");
+		terminal__close(&terminal);
+	}
+	lt__stop(lt);
+}
+
+/* Signs that such a terminal has, and none of UTF-8's bytes. */
+LT_TEST(top, a_locale_without_utf8)
+{
+	struct lt *lt = lt__start("--zombie-age", "500ms", NULL);
+	struct cast *cast = cast__start("names", "\xe5\xae\xbd\xe5\xad\x97", NULL);
+	struct terminal terminal;
+	char shell[1024];
+
+	cast__hold(cast, "named");
+	snprintf(shell, sizeof(shell),
+		 "export LC_ALL=C; '%s' top --delay 200ms --view tree --socket '%s'", LIFETRACE,
+		 lt__socket(lt));
+	terminal__open(&terminal, "200", "50", shell);
+	await_shown(&terminal, "`- ");
+	await_shown(&terminal, "|- ");
+	KEYS(&terminal, "3", "Enter");
+	await_shown(&terminal, "|");
+	for (const char *p = look(&terminal); *p; p++)
+		lt_require(!(*p & 0x80), "no ASCII:\n%s", terminal.screen);
+	top__close(&terminal);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 LT_TEST(top, a_terminal_that_cannot_is_refused)
 {
 	static const char *const terms[] = { "TERM=dumb", "TERM=", "TERM=no-such-terminal" };
@@ -513,6 +648,55 @@ LT_TEST(top, a_daemon_that_dies_and_comes_back)
 	unlink(socket);
 	*strrchr(socket, '/') = '\0';
 	rmdir(socket);
+}
+
+/* The only child of PID; 0: none. */
+static pid_t child_of(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%d", &child) != 1)
+		child = 0;
+	if (file)
+		fclose(file);
+	return child;
+}
+
+/* One of its own that dies under it: it says so, starts another, and goes on. */
+LT_TEST(top, a_private_daemon_that_dies)
+{
+	const char *status[] = { LIFETRACE, "zombies", "--check", NULL };
+	struct terminal terminal;
+	pid_t pid, daemon, top;
+	struct result result;
+	char shell[512];
+
+	if (geteuid())
+		cr_skip_test("needs root");
+	run(&result, &(struct plan){ .argv = status });
+	if (result.code != 3)
+		cr_skip_test("a daemon runs on this host");
+	result__free(&result);
+	snprintf(shell, sizeof(shell), "'%s' top --delay 200ms --view processes", LIFETRACE);
+	terminal__open(&terminal, "100", "24", shell);
+	await_shown(&terminal, "processes:");
+	top = top_pid(&terminal);
+	daemon = child_of(top);
+	lt_require(daemon, "no private daemon");
+	kill(daemon, SIGKILL);
+	await_shown(&terminal, "another one is started");
+	pid = sleeper("born-after");
+	await_gone(&terminal, "another one is started");
+	filter(&terminal, "born-after");
+	await_line(&terminal, pid);
+	lt_require(child_of(top) && child_of(top) != daemon, "no other daemon");
+	top__close(&terminal);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 /* A daemon that hangs makes no key wait. */
