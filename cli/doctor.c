@@ -429,6 +429,7 @@ static const char *not_seen_without(const char *what)
 	static const struct {
 		const char *what, *not_seen;
 	} off[] = { { "exit_handlers", "exit() from _exit(), and what exit handlers take" },
+		    { "stacks", "where leaking parents fork" },
 		    { "pins", "what happens while no daemon runs" } };
 
 	for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
@@ -454,7 +455,7 @@ static json_t *judge_need(const struct btf *btf, const json_t *settings, const c
 	json_t *better = is_wanted_off(hook) ?
 				 json_array() :
 				 better_hooks(btf, settings, what, used ? used : reserve);
-	bool well = is_wanted_off(hook) || (used && !json_array_size(better));
+	bool well = is_wanted_off(hook) || ((used || reserve) && !json_array_size(better));
 
 	return json_pack("{s:s,s:s,s:s,s:o,s:s}", "what", what, "hook", hook, "verdict",
 			 verdicts[well ? WELL : DEGRADED], "better", better, "not_seen",

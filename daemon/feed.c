@@ -162,6 +162,19 @@ void feed_handlers_hook(struct daemon *daemon)
 	feed_hook(daemon, "exit_handlers", hook);
 }
 
+void feed_stacks_hook(struct daemon *daemon)
+{
+	char hook[128] = "off: stacks = off";
+
+	if (daemon->stacks_err)
+		snprintf(hook, sizeof(hook), "off: %s", strerror(-daemon->stacks_err));
+	else if (daemon->stacks)
+		strcpy(hook, daemon->stacks_taken ?
+				     "tp_btf/task_newtask" :
+				     "off: no parent holds a flagged zombie (stacks = on)");
+	feed_hook(daemon, "stacks", hook);
+}
+
 void feed_hooks(struct daemon *daemon)
 {
 	const struct kernel_hook *hooks = kernel_hooks(daemon->kernel);
@@ -170,6 +183,7 @@ void feed_hooks(struct daemon *daemon)
 	for (int i = 0; i < KERNEL_HOOKS; i++)
 		feed_hook(daemon, hooks[i].what, hooks[i].value);
 	feed_handlers_hook(daemon);
+	feed_stacks_hook(daemon);
 	keep_hook(&daemon->keep, pins);
 	feed_hook(daemon, "pins", pins);
 }

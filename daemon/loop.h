@@ -30,7 +30,8 @@ struct daemon {
 	struct keep keep;
 	uint64_t started_ns;	   /* observing since then: what was kept says so, or now */
 	struct stacks *stacks;	   /* NULL: off */
-	int stacks_err;		   /* why, where they are wanted */
+	int stacks_err;		   /* why there are none, where they are wanted */
+	bool stacks_taken;	   /* there are parents to take them of */
 	uint64_t stacks_version;   /* of the leakers that they are taken of */
 	struct lt_id stacks_also;  /* a parent that somebody named; pid 0: none */
 	struct handlers *handlers; /* NULL: off */
@@ -68,6 +69,7 @@ void feed_start(struct daemon *daemon);
 void feed_policy(struct daemon *daemon);
 void feed_alert_policy(struct daemon *daemon);
 void feed_handlers_hook(struct daemon *daemon);
+void feed_stacks_hook(struct daemon *daemon);
 /* Which hook serves which need. */
 void feed_hooks(struct daemon *daemon);
 void feed_counts(struct daemon *daemon);

@@ -110,7 +110,8 @@ void plan_stacks(struct daemon *daemon)
 {
 	uint64_t version = core_leakers_version(daemon->core);
 	static struct parents parents;
-	int err;
+	bool was_taken = daemon->stacks_taken;
+	int was_err = daemon->stacks_err;
 
 	if (!daemon->stacks || version == daemon->stacks_version)
 		return;
@@ -119,16 +120,19 @@ void plan_stacks(struct daemon *daemon)
 	if (daemon->stacks_also.pid)
 		note_parent(&parents, daemon->stacks_also);
 	core_each_leaker(daemon->core, note_parent, &parents);
-	err = stacks_of(daemon->stacks, parents.all, parents.count);
-	if (err)
-		log_warn("cannot take stacks: %s", strerror(-err));
+	daemon->stacks_err = stacks_of(daemon->stacks, parents.all, parents.count);
+	daemon->stacks_taken = parents.count > 0;
+	if (daemon->stacks_err && daemon->stacks_err != was_err)
+		log_warn("cannot take stacks: %s", strerror(-daemon->stacks_err));
+	if (daemon->stacks_err != was_err || daemon->stacks_taken != was_taken)
+		feed_stacks_hook(daemon);
 }
 
 int want_stacks(void *user, uint64_t pid)
 {
 	struct daemon *daemon = user;
 
-	if (!daemon->stacks)
+	if (daemon->stacks_err || !daemon->stacks)
 		return daemon->stacks_err ? daemon->stacks_err : -EOPNOTSUPP;
 	if (!pid)
 		return 0;

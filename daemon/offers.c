@@ -74,6 +74,9 @@ const struct offer hook_offers[] = {
 	{ OFFER("exit_handlers", "uprobe/exit without cookies", FN("uprobe_register", -1)),
 	  .not_seen = "programs that map no C library: static ones, Go; _exit() from the end of "
 		      "an exit() called before the library was covered" },
+
+	{ OFFER("stacks", "tp_btf/task_newtask", TP("task_newtask", 2)), .on_demand = true,
+	  .not_seen = "where children were forked before their parent held a flagged zombie" },
 };
 /* clang-format on */
 

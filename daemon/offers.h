@@ -31,7 +31,7 @@ struct offer {
 		const char *name;
 		int args;
 	} needs[OFFER_NEEDS];
-	bool on_demand;	      /* attached only while syscall_hooks wants it */
+	bool on_demand;	      /* attached only while it is wanted */
 	const char *since;    /* the commit that brought it, and its release; NULL: before 5.10 */
 	const char *not_seen; /* what is not seen, NULL: nothing */
 };

@@ -812,6 +812,61 @@ LT_TEST(stacks, of_no_others)
 	lt__stop(lt);
 }
 
+static bool hook_is(struct lt *lt, const char *expected)
+{
+	char *hook = lt__hook(lt, "stacks");
+	bool is = !strcmp(hook, expected);
+
+	free(hook);
+	return is;
+}
+
+/* What `doctor` says of it: well, degraded, and the hook as status has it. */
+static void require_diagnosis(struct lt *lt, const char *hook, const char *verdict)
+{
+	const char *argv[] = { LIFETRACE, "doctor", "--json", "--socket", lt__socket(lt), NULL };
+	struct result result;
+	json_t *json, *need;
+	bool said = false;
+	size_t i;
+
+	run(&result, &(struct plan){ .argv = argv });
+	json = json_loads(result.out, 0, NULL);
+	lt_require(json, "doctor: %s", result.err);
+	json_array_foreach(json_at(json, "needs"), i, need)
+		said |= json_matches(need, "what=stacks") && !strcmp(str_at(need, "hook"), hook) &&
+			!strcmp(str_at(need, "verdict"), verdict);
+	lt_require(said, "%s, %s: %s", hook, verdict, result.out);
+	json_decref(json);
+	result__free(&result);
+}
+
+/* It is attached while there is a parent to take stacks of; and status says so. */
+LT_TEST(stacks, hook_is_told)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast;
+	const char *id;
+
+	/* nobody's zombies but ours, or it is attached from the start */
+	if (hook_is(lt, "tp_btf/task_newtask")) {
+		lt__stop(lt);
+		cr_skip_test("somebody else on this host holds flagged zombies");
+	}
+	require_diagnosis(lt, "off: no parent holds a flagged zombie (stacks = on)", "well");
+	cast = cast__start("leaksites", "sites", "1", NULL);
+	await_bait(lt, cast);
+	id = lt__id(lt, cast__pid(cast));
+	lt_await(hook_is(lt, "tp_btf/task_newtask"), "not attached for %s", id);
+	require_diagnosis(lt, "tp_btf/task_newtask", "well");
+	cast__free(cast);
+	lt__stop(lt);
+	lt = start();
+	lt_require(hook_is(lt, "off: stacks = off"), "not off");
+	require_diagnosis(lt, "off: stacks = off", "well");
+	lt__stop(lt);
+}
+
 /* ---- replay ---- */
 
 static json_t *recorded_leaks(struct lt *lt, const char *file)
