@@ -156,12 +156,22 @@ static bool is_overdue(const struct facts *f)
 	return !has_waited(f) || f->quiet_ns >= patience_ns;
 }
 
+/* kernel/exit.c, eligible_child(): __WCLONE alone is for others than children with SIGCHLD. */
+static bool asks_for_clones(const struct facts *f)
+{
+	const struct lt_waits *calls = &f->calls;
+
+	return calls->calls && calls->wclone == calls->calls && !calls->wall &&
+	       f->zombie->exit_signal == SIGCHLD;
+}
+
 /* Since it died: calls that only look are of no use, unless others then take what they saw. */
 static bool asks_for_any(const struct facts *f)
 {
 	const struct lt_waits *calls = &f->calls;
 
-	return calls->any && (calls->any > calls->nowait || calls->pid + calls->pidfd);
+	return calls->any && !asks_for_clones(f) &&
+	       (calls->any > calls->nowait || calls->pid + calls->pidfd);
 }
 
 static bool asks_for_others(const struct facts *f)
@@ -246,10 +256,18 @@ static bool subreaper_does_not_reap(const struct facts *f)
 
 static bool waits_for_others(const struct facts *f)
 {
-	return is_judged(f) && !f->calls.any && asks_for_others(f);
+	return is_judged(f) && (asks_for_clones(f) || (!f->calls.any && asks_for_others(f)));
 }
 
-/* Each signal led to one wait, and what is left are no more than the signals that were swallowed. */
+static bool is_sigchld_pending(const struct facts *f)
+{
+	return f->tasks && f->tasks->sig_pending & UINT64_C(1) << (SIGCHLD - 1);
+}
+
+/*
+ * Each signal led to one wait, and what is left are no more than the signals that were swallowed.
+ * Whoever has reaped more than such calls can take does it in another way.
+ */
 static bool has_one_wait_per_signal(const struct facts *f)
 {
 	const struct lt_reaping *reaping = f->reaping;
@@ -260,13 +278,13 @@ static bool has_one_wait_per_signal(const struct facts *f)
 
 	return is_judged(f) && wants_signals && reaping->coalesced &&
 	       f->parent->zombies <= reaping->coalesced && calls &&
-	       calls <= reaping->notified - reaping->coalesced;
+	       calls <= reaping->notified - reaping->coalesced && reaping->reaped <= calls;
 }
 
-/* While there were few it may still be at work. */
+/* While there were few it may still be at work; and a signal that nobody takes has led to none. */
 static bool is_coalesced(const struct facts *f)
 {
-	return has_one_wait_per_signal(f) &&
+	return has_one_wait_per_signal(f) && !is_sigchld_pending(f) &&
 	       (elapsed(f->waits.any, f->reaping->any_before) >= HABIT || is_overdue(f));
 }
 
@@ -392,14 +410,13 @@ static void say_sigchld(char text[WHY_TEXT_SIZE], const struct facts *f)
 {
 	static const char *const names[] = { "SIG_DFL", "SIG_IGN", "a handler" };
 	const struct death *death = f->zombie->death;
-	const uint64_t sigchld = UINT64_C(1) << (SIGCHLD - 1);
 	bool told = death && f->zombie->flags & LT_LIFE_NOTIFY_SEEN && death->disposition < 3;
 
 	if (told)
 		say(text, "; when it died SIGCHLD had %s%s%s", names[death->disposition],
 		    death->notify_flags & LT_NOTIFY_BLOCKED ? ", was blocked" : "",
 		    death->notify_flags & LT_NOTIFY_COALESCED ? ", was pending already" : "");
-	if (f->tasks && f->tasks->sig_pending & sigchld)
+	if (is_sigchld_pending(f))
 		say(text, "; it is pending now");
 }
 
@@ -441,7 +458,7 @@ static void tell_no_sigchld(const struct facts *f, char text[WHY_TEXT_SIZE])
 		text_signal(f->zombie->exit_signal, name, sizeof(name));
 	say(text, "its exit signal is %s, not SIGCHLD, and ", name);
 	say_id(text, f->core, f->parent->id);
-	say(text, " waits with neither __WALL nor __WCLONE");
+	say(text, " has made no wait call with __WALL or __WCLONE");
 }
 
 static void tell_init(const struct facts *f, char text[WHY_TEXT_SIZE])
@@ -489,7 +506,9 @@ static void tell_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])
 static void tell_others(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
 	say_id(text, f->core, f->parent->id);
-	say(text, " waits only for other children");
+	say(text, asks_for_clones(f) ? " waits with __WCLONE only: for children whose exit signal "
+				       "is not SIGCHLD" :
+				       " waits only for other children");
 }
 
 static void tell_coalesced(const struct facts *f, char text[WHY_TEXT_SIZE])

@@ -22,6 +22,15 @@
  * slow: reaps one while three die
  * slow-peeks: the same, by a look (WNOWAIT) and then by pid
  * slow-handler: one long SIGCHLD handler that loops, while children die
+ * wclone-only: polls for any child with __WCLONE
+ * thread-waits-for-one: another thread polls for one child by its pid
+ * unread-signalfd: SIGCHLD goes to a signalfd that nobody reads
+ * stuck-sigwait: a thread that took SIGCHLD by sigwait and reaped stands still
+ * by-pid-then-hangs: many die while SIGCHLD is blocked, all are reaped by their
+ *	pids; it looks for more once, and then stands still
+ * once-by-signalfd: one wait for each of its signals, then nobody reads it
+ * among-many: makes no wait call, and has 500 children that live
+ * no-signal-no-wait: exit signal none, and the parent does not wait at all
  * other-thread: asks for children of another thread only (__WNOTHREAD)
  */
 #include "cast.h"
@@ -268,6 +277,39 @@ static void waits_for_pidfd(void)
 	poll_others(P_PIDFD);
 }
 
+static void wclone_only(void)
+{
+	keep_child();
+	ready();
+	for (;; sleep_ms(200))
+		waitpid(-1, NULL, WNOHANG | __WCLONE);
+}
+
+static void *poll_for_one(void *pid)
+{
+	for (;; sleep_ms(200))
+		waitpid(*(pid_t *)pid, NULL, WNOHANG);
+	return NULL;
+}
+
+static void start_thread(void *(*run)(void *), void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run, arg))
+		fail("pthread_create");
+}
+
+static void thread_waits_for_one(void)
+{
+	pid_t other = make_sleeper();
+
+	keep_child();
+	start_thread(poll_for_one, &other);
+	ready();
+	stand_still();
+}
+
 /* ---- coalesced-sigchld ---- */
 
 #define AT_ONCE 10
@@ -332,6 +374,94 @@ static void one_per_signalfd(void)
 	stand_still();
 }
 
+static void unread_signalfd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	set_blocked(true);
+	if (signalfd(-1, &set, 0) < 0)
+		fail("signalfd");
+	keep_child();
+	keep_child();
+	ready();
+	stand_still();
+}
+
+static void once_by_signalfd(void)
+{
+	struct signalfd_siginfo info;
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	fd = signalfd(-1, &set, 0);
+	set_blocked(true);
+	for (int i = 0; i < 5; i++) {
+		pid_t pid = make_child();
+
+		await_death(pid);
+		if (read(fd, &info, sizeof(info)) != sizeof(info))
+			fail("signalfd");
+		waitpid(i ? -1 : pid, NULL, 0);
+	}
+	keep_child();
+	ready();
+	stand_still();
+}
+
+static void *sigwait_and_reap(void *reaped)
+{
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigwait(&set, &sig);
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	gate__open(reaped, 1);
+	stand_still();
+}
+
+static void stuck_sigwait(void)
+{
+	struct gate reaped;
+	char c;
+
+	gate__init(&reaped);
+	set_blocked(true);
+	start_thread(sigwait_and_reap, &reaped);
+	make_child();
+	if (read(reaped.fd[0], &c, 1) != 1)
+		fail("read");
+	keep_child();
+	ready();
+	stand_still();
+}
+
+static void by_pid_then_hangs(void)
+{
+	pid_t pids[AT_ONCE];
+
+	set_handler(SIGCHLD, no_op, SA_RESTART);
+	set_blocked(true);
+	for (int i = 0; i < AT_ONCE; i++) {
+		pids[i] = make_child();
+		await_death(pids[i]);
+	}
+	set_blocked(false);
+	for (int i = 0; i < AT_ONCE; i++)
+		waitpid(pids[i], NULL, 0);
+	waitpid(-1, NULL, WNOHANG);
+	keep_child();
+	keep_child();
+	ready();
+	stand_still();
+}
+
 static void loops_per_signal(void)
 {
 	set_handler(SIGCHLD, reap_all, SA_RESTART);
@@ -351,6 +481,29 @@ static void loops_per_signal(void)
 static void never(void)
 {
 	keep_child();
+	ready();
+	stand_still();
+}
+
+static void among_many(void)
+{
+	for (int i = 0; i < 500; i++)
+		make_sleeper();
+	keep_child();
+	ready();
+	stand_still();
+}
+
+static void no_signal_no_wait(void)
+{
+	pid_t pid = clone_fork(0, 0, 0);
+
+	if (pid < 0)
+		fail("clone3");
+	if (!pid)
+		_exit(1);
+	say("child", "%d", pid);
+	await_death(pid);
 	ready();
 	stand_still();
 }
@@ -459,11 +612,8 @@ static void *wait_for_own(void *unused)
 
 static void other_thread(void)
 {
-	pthread_t thread;
-
 	keep_child();
-	if (pthread_create(&thread, NULL, wait_for_own, NULL))
-		fail("pthread_create");
+	start_thread(wait_for_own, NULL);
 	ready();
 	stand_still();
 }
@@ -492,6 +642,14 @@ static const struct {
 	{ "slow-peeks", slow_peeks },
 	{ "slow-handler", slow_handler },
 	{ "other-thread", other_thread },
+	{ "wclone-only", wclone_only },
+	{ "thread-waits-for-one", thread_waits_for_one },
+	{ "unread-signalfd", unread_signalfd },
+	{ "stuck-sigwait", stuck_sigwait },
+	{ "by-pid-then-hangs", by_pid_then_hangs },
+	{ "once-by-signalfd", once_by_signalfd },
+	{ "among-many", among_many },
+	{ "no-signal-no-wait", no_signal_no_wait },
 };
 
 int main(int argc, char **argv)

@@ -44,6 +44,14 @@ static const struct way {
 	{ "slow-peeks", "falls-behind", "goes on reaping; a second: ", "frees ", false },
 	{ "slow-handler", "falls-behind", "goes on reaping; a second: ", "frees ", false },
 	{ "other-thread", "unknown", "none took it", "frees 1", true },
+	{ "wclone-only", "waits-for-others", "waits with __WCLONE only", "frees 1", true },
+	{ "thread-waits-for-one", "waits-for-others", "for a pid", "frees 1", true },
+	{ "unread-signalfd", "never-waits", "was blocked", "frees 2", true },
+	{ "stuck-sigwait", "stopped-waiting", "has reaped 1 before", "frees 1", true },
+	{ "by-pid-then-hangs", "stopped-waiting", "has reaped 10 before", "frees 2", true },
+	{ "once-by-signalfd", "stopped-waiting", "it is pending now", "frees 1", true },
+	{ "among-many", "never-waits", "has made no wait call since its birth", "frees 1", true },
+	{ "no-signal-no-wait", "no-sigchld", "has made no wait call with __WALL", "frees 1", true },
 };
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
@@ -163,6 +171,15 @@ CAUSE(slow_but_honest, "slow")
 CAUSE(slow_by_looking_first, "slow-peeks")
 CAUSE(slow_in_its_handler, "slow-handler")
 CAUSE(of_another_thread, "other-thread")
+
+CAUSE(waits_with_wclone_only, "wclone-only")
+CAUSE(another_thread_waits_for_one, "thread-waits-for-one")
+CAUSE(signalfd_that_nobody_reads, "unread-signalfd")
+CAUSE(sigwait_that_is_stuck, "stuck-sigwait")
+CAUSE(many_at_once_by_pid_are_no_coalescence, "by-pid-then-hangs")
+CAUSE(signalfd_that_nobody_reads_any_more, "once-by-signalfd")
+CAUSE(among_many_that_live, "among-many")
+CAUSE(exit_signal_none_and_no_wait, "no-signal-no-wait")
 
 /* ---- those that need somebody else ---- */
 
