@@ -89,10 +89,11 @@
 	X(64, TALLIES, tallies, lt_tallies)   /* more of what another table had counted */ \
 	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */ \
 	X(66, ALERT_POLICY, alert_policy, lt_alert_policy)                        \
-	X(67, ALERT, alert, lt_alert)         /* one of another table */
+	X(67, ALERT, alert, lt_alert)         /* one of another table */          \
+	X(68, NAMES, names, lt_names)         /* a container's, as its runtime or the kubelet has them */
 // clang-format on
 
-#define LT_KIND_MAX 68
+#define LT_KIND_MAX 69
 #define LT_KERNEL_KINDS 32 /* kinds below this are counted by the kernel side */
 
 enum lt_kind {
@@ -408,6 +409,14 @@ struct lt_cgroup {
 	__u32 path_len;
 	__u32 flags;
 	char path[];
+};
+
+/* What a container is called; a length of 0: nobody says. */
+struct lt_names {
+	struct lt_hdr hdr;
+	struct lt_cgroup_id cgroup;
+	__u16 container_len, pod_len, namespace_len, reserved;
+	char text[]; /* in this order */
 };
 
 /* A life's state as it travels; the core has no other. */
@@ -869,6 +878,7 @@ LT_ASSERT(sizeof(struct lt_cow_slot) == 128);
 LT_ASSERT(sizeof(struct lt_leader_exit) == 40);
 LT_ASSERT(sizeof(struct lt_comm) == 48);
 LT_ASSERT(LT_OFFSET(lt_cgroup, path) == 40);
+LT_ASSERT(LT_OFFSET(lt_names, text) == 40);
 LT_ASSERT(LT_OFFSET(lt_life, waits) == 224);
 LT_ASSERT(LT_OFFSET(lt_life, text) == 848);
 LT_ASSERT(sizeof(struct lt_start) == 48);

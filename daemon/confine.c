@@ -161,12 +161,29 @@ static int allow_directories_of(int ruleset, const char *file)
 	return allow_below(ruleset, dirname(copy), READS);
 }
 
+/* What this daemon cannot even look for is none of its business. */
+static int allow_each(int ruleset, const char *const *paths, uint64_t rights)
+{
+	int err = 0;
+
+	for (; !err && paths && *paths; paths++) {
+		err = allow_below(ruleset, *paths, rights);
+		if (err == -EACCES)
+			err = 0;
+	}
+	return err;
+}
+
 static int allow_files(int ruleset, const struct confine_options *options, uint64_t handled)
 {
 	int err = allow_below(ruleset, "/proc", READS);
 
 	if (!err)
 		err = allow_below(ruleset, "/sys", READS);
+	if (!err)
+		err = allow_each(ruleset, options->lists, LANDLOCK_ACCESS_FS_READ_DIR);
+	if (!err)
+		err = allow_each(ruleset, options->reads, READS);
 	if (!err && options->config)
 		err = allow_directories_of(ruleset, options->config);
 	if (!err && options->removes_in)

@@ -18,6 +18,7 @@
 #include "listen.h"
 #include "log.h"
 #include "loop.h"
+#include "names.h"
 #include "proc.h"
 #include "silences.h"
 
@@ -474,6 +475,8 @@ static void give_up_rights(struct daemon *daemon, const struct invocation *invoc
 				     dirname(strcpy(state, daemon->settings->silences)) :
 				     NULL,
 		.pin_dir = daemon->settings->pin_dir,
+		.lists = names_listed,
+		.reads = names_read,
 		.libraries = daemon->handlers,
 		.works = works,
 		.user = daemon,

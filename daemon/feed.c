@@ -12,6 +12,7 @@
 #include "core/text.h"
 #include "log.h"
 #include "loop.h"
+#include "names.h"
 #include "pid_limits.h"
 #include "proc.h"
 
@@ -374,6 +375,80 @@ void feed_due(struct daemon *daemon)
 
 	core_each_due(daemon->core, boot_ns(), note_id, &due);
 	feed_absent(daemon, &due);
+}
+
+/* ---- what containers are called ---- */
+
+#define NAMES_AT_ONCE 64
+
+struct nameless {
+	struct names_want wants[NAMES_AT_ONCE];
+	size_t count;
+};
+
+static void note_nameless(void *user, struct lt_cgroup_id id, const char *container,
+			  const char *pod)
+{
+	struct nameless *nameless = user;
+	struct names_want *want = &nameless->wants[nameless->count];
+
+	for (size_t i = 0; i < nameless->count; i++)
+		if (nameless->wants[i].cgroup.id == id.id &&
+		    nameless->wants[i].cgroup.hierarchy == id.hierarchy)
+			return;
+	if (nameless->count == NAMES_AT_ONCE)
+		return;
+	want->cgroup = id;
+	snprintf(want->container, sizeof(want->container), "%s", container);
+	snprintf(want->pod, sizeof(want->pod), "%s", pod);
+	nameless->count++;
+}
+
+/* Also that nobody knows it. */
+static void feed_found(struct daemon *daemon, const struct names_want *want)
+{
+	const char *parts[] = { want->container_name, want->pod_name, want->space };
+	union {
+		struct lt_names e;
+		char bytes[sizeof(struct lt_names) + 3 * (size_t)NAMES_NAME_SIZE + LT_ALIGN];
+	} record = { .e = { .hdr = { .kind = LT_NAMES, .time_ns = boot_ns() },
+			    .cgroup = want->cgroup,
+			    .container_len = (__u16)strlen(want->container_name),
+			    .pod_len = (__u16)strlen(want->pod_name),
+			    .namespace_len = (__u16)strlen(want->space) } };
+	size_t size = core_min_size(LT_NAMES);
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		memcpy(record.bytes + size, parts[i], strlen(parts[i]));
+		size += strlen(parts[i]);
+	}
+	size = (size + LT_ALIGN - 1) & ~(size_t)(LT_ALIGN - 1);
+	record.e.hdr.size = (__u32)size;
+	feed(daemon, &record, size);
+}
+
+static void look_up(struct daemon *daemon, struct nameless *nameless)
+{
+	if (nameless->count)
+		names_look_up("", nameless->wants, nameless->count);
+	for (size_t i = 0; i < nameless->count; i++)
+		feed_found(daemon, &nameless->wants[i]);
+}
+
+void feed_names_due(struct daemon *daemon)
+{
+	struct nameless nameless = { .count = 0 };
+
+	core_each_nameless_due(daemon->core, boot_ns(), note_nameless, &nameless);
+	look_up(daemon, &nameless);
+}
+
+void feed_names(struct daemon *daemon)
+{
+	struct nameless nameless = { .count = 0 };
+
+	core_each_nameless(daemon->core, note_nameless, &nameless);
+	look_up(daemon, &nameless);
 }
 
 /* ---- how many pids leaking parents have left ---- */

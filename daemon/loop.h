@@ -85,6 +85,9 @@ void feed_asked(struct daemon *daemon, uint64_t pid);
 /* Who of the dying, or of the zombies that are due, is not there any more. */
 void feed_dying(struct daemon *daemon);
 void feed_due(struct daemon *daemon);
+/* What containers are called whose parents leak: of those that are about to be told of, or all. */
+void feed_names_due(struct daemon *daemon);
+void feed_names(struct daemon *daemon);
 /* How many pids leaking parents have left. */
 void feed_limits(struct daemon *daemon);
 /* Who was there before, and the pass under way has not met. */

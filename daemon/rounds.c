@@ -187,6 +187,7 @@ int on_due(sd_event_source *source, uint64_t usec, void *user)
 	/* what the ring holds was before now: a zombie may be reaped already */
 	drain(daemon);
 	feed_due(daemon);
+	feed_names_due(daemon);
 	feed_tick(daemon);
 	plan_due(daemon);
 	return 0;
@@ -210,6 +211,7 @@ void make_pass(struct daemon *daemon, bool seed)
 	record.hdr.time_ns = boot_ns();
 	feed(daemon, &record, sizeof(record));
 	feed_proc(daemon);
+	feed_names(daemon);
 	/* a leak that takes the last pids is told of, whether or not one asks */
 	feed_limits(daemon);
 	look_for_libraries(daemon);

@@ -10,7 +10,7 @@ JOBS=$(nproc 2>/dev/null || echo 2)
 COMMAND_LINE="$0 $*"
 PATH=$PATH:/usr/sbin:/sbin # bpftool lives there, and su's PATH does not
 
-# package | how to see that it is there: cmd:NAME, pc:PKG-CONFIG-NAME or header:FILE
+# package | how to see that it is there: cmd:NAME, pc:PKG-CONFIG-NAME, header:FILE or py:MODULE
 BUILD_NEEDS='
 gcc               cmd:gcc
 libc6-dev         header:stdio.h
@@ -54,6 +54,7 @@ prometheus-alertmanager cmd:prometheus-alertmanager
 systemd-journal-remote cmd:/lib/systemd/systemd-journal-remote
 openssl           cmd:openssl
 python3           cmd:python3
+python3-yaml      py:yaml
 iproute2          cmd:ip
 '
 VM_NEEDS='
@@ -177,6 +178,7 @@ is_there() {
 	local name=${1#*:}
 	case $1 in
 	cmd:*) have "$name" ;;
+	py:*) have python3 && python3 -c "import $name" 2>/dev/null ;;
 	pc:*) have pkg-config && pkg-config --exists "$name" ;;
 	header:*) [ -n "$(find /usr/include /usr/local/include -maxdepth 1 -name "$name" 2>/dev/null)" ] ;;
 	esac

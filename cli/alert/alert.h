@@ -39,6 +39,9 @@ uint64_t hooks_run(struct hooks *hooks, uint64_t now);
 /* SIGCHLD has come. */
 void hooks_reap(struct hooks *hooks);
 
+/* What tells alerts apart, NULL ends them. The rest of what is told are annotations. */
+extern const char *const alert_labels[];
+
 /* ---- queue.c: the alerts that are to be delivered to Alertmanagers ---- */
 
 #define TARGETS_MAX 8
@@ -63,7 +66,10 @@ struct queue {
 /* Takes over what the file holds; one that is no good is begun anew. */
 void queue_open(struct queue *queue, const char *path, size_t max);
 void queue_free(struct queue *queue);
-/* Returns whether the alert, or that it is over, is news. */
+/*
+ * Returns whether the alert, or that it is over, is news. Its labels stay those of its begin,
+ * whatever is known or called otherwise by then: Alertmanagers know it by them.
+ */
 bool queue_put(struct queue *queue, const json_t *alert, bool resolved);
 /*
  * What fires by the queue and not by the daemon's own list is over. Calls fn

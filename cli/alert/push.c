@@ -14,11 +14,12 @@
 #define BACK_OFF_MAX_MS (5 * 60 * 1000)
 #define ENDS_AFTER_INTERVALS 4 /* without us, an Alertmanager lets an alert end by itself */
 
-/* What tells alerts apart. The rest of what is told are annotations. */
-static const char *const labels[] = { "severity", "host",	 "unit",     "container",
-				      "pod",	  "parent_comm", "parent_id" };
-static const char *const annotations[] = { "summary",	"cause",   "evidence",	"remedy",
-					   "clear_now", "zombies", "oldest_ms", "value" };
+const char *const alert_labels[] = { "severity",    "host",	 "unit",     "container",
+				     "pod",	    "namespace", "pod_name", "container_name",
+				     "parent_comm", "parent_id", NULL };
+static const char *const annotations[] = { "summary",	"cause",     "evidence",
+					   "remedy",	"clear_now", "zombies",
+					   "oldest_ms", "value",     NULL };
 
 struct target {
 	char url[512];
@@ -41,19 +42,19 @@ struct pusher {
 
 /* ---- what is sent ---- */
 
-static void copy_members(json_t *to, const json_t *from, const char *const *names, size_t count)
+static void copy_members(json_t *to, const json_t *from, const char *const *names)
 {
 	char buf[32];
 
-	for (size_t i = 0; i < count; i++) {
-		const json_t *value = json_object_get(from, names[i]);
+	for (; *names; names++) {
+		const json_t *value = json_object_get(from, *names);
 
 		if (json_is_integer(value)) {
 			snprintf(buf, sizeof(buf), "%" JSON_INTEGER_FORMAT,
 				 json_integer_value(value));
-			json_object_set_new(to, names[i], json_string(buf));
+			json_object_set_new(to, *names, json_string(buf));
 		} else if (json_string_length(value)) {
-			json_object_set(to, names[i], (json_t *)value);
+			json_object_set(to, *names, (json_t *)value);
 		}
 	}
 }
@@ -94,9 +95,8 @@ static json_t *posted(const struct pusher *pusher, const struct item *item)
 	json_t *alert = json_object(), *label = json_object(), *annotation = json_object();
 
 	json_object_set_new(label, "alertname", alert_name(item->alert));
-	copy_members(label, item->alert, labels, sizeof(labels) / sizeof(labels[0]));
-	copy_members(annotation, item->alert, annotations,
-		     sizeof(annotations) / sizeof(annotations[0]));
+	copy_members(label, item->alert, alert_labels);
+	copy_members(annotation, item->alert, annotations);
 	json_object_set_new(alert, "labels", label);
 	json_object_set_new(alert, "annotations", annotation);
 	json_object_set(alert, "startsAt", json_object_get(item->alert, "starts_at"));

@@ -67,6 +67,19 @@ static struct item *add(struct queue *queue, const char *key)
 	return &queue->items[queue->count++];
 }
 
+static void take(struct item *item, const json_t *alert)
+{
+	json_t *before = item->alert;
+
+	item->alert = json_deep_copy(alert);
+	for (const char *const *label = alert_labels; before && *label; label++)
+		if (!json_is_null(json_object_get(before, *label)))
+			json_object_set(item->alert, *label, json_object_get(before, *label));
+		else
+			json_object_del(item->alert, *label);
+	json_decref(before);
+}
+
 bool queue_put(struct queue *queue, const json_t *alert, bool resolved)
 {
 	const char *key = key_of(alert);
@@ -79,8 +92,7 @@ bool queue_put(struct queue *queue, const json_t *alert, bool resolved)
 		item = add(queue, key);
 	if (!item)
 		return false;
-	json_decref(item->alert);
-	item->alert = json_deep_copy(alert);
+	take(item, alert);
 	item->resolved = resolved;
 	item->version = ++queue->versions;
 	return true;

@@ -1114,6 +1114,11 @@ static void apply_ledger(struct core *core, const struct lt_ledger *e)
 
 /* ---- leaks ---- */
 
+static void apply_names(struct core *core, const struct lt_names *e)
+{
+	names_apply(core, e);
+}
+
 static void apply_limits(struct core *core, const struct lt_limits *e)
 {
 	struct life *life = life_find(core, e->id);
@@ -1193,6 +1198,9 @@ static size_t text_len(const struct lt_hdr *hdr)
 	case LT_CGROUP:
 	case LT_CGROUP_GONE:
 		return AS(lt_cgroup, hdr)->path_len;
+	case LT_NAMES:
+		return (size_t)AS(lt_names, hdr)->container_len + AS(lt_names, hdr)->pod_len +
+		       AS(lt_names, hdr)->namespace_len;
 	case LT_SCAN:
 	case LT_LIFE:
 		return (size_t)AS(lt_life, hdr)->exe_len + AS(lt_life, hdr)->args_len;

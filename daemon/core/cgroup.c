@@ -8,12 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
+static void forget_names(struct core *core, struct cgroup_info *cgroup)
+{
+	if (cgroup->names)
+		core_release(core, cgroup->names, cgroup->names->size);
+	cgroup->names = NULL;
+	cgroup->names_ns = 0;
+}
+
 static void forget_path(struct core *core, struct cgroup_info *cgroup)
 {
 	if (cgroup->path)
 		core->memory_bytes -= strlen(cgroup->path) + 1;
 	if (cgroup->unit)
 		core->memory_bytes -= strlen(cgroup->unit) + 1;
+	forget_names(core, cgroup);
 	free(cgroup->path);
 	free(cgroup->unit);
 	cgroup->path = cgroup->unit = NULL;
@@ -107,10 +118,19 @@ bool unit_matches(const char *glob, const char *unit)
 	return unit && !fnmatch(glob, unit, FNM_NOESCAPE);
 }
 
+static bool is_monitor(const char *path, const char *id)
+{
+	static const char monitor[] = "conmon-";
+	const size_t len = sizeof(monitor) - 1;
+
+	return (size_t)(id - path) >= len && !memcmp(id - len, monitor, len);
+}
+
 /*
  * docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope,
  * /docker/ID, /kubepods/…/ID: whatever wraps it, it is 64 hex digits with no
- * alphanumeric at either side; the innermost one counts.
+ * alphanumeric at either side; the innermost one counts. crio-conmon-ID.scope
+ * is who watches the container, and not in it.
  */
 bool cgroup_container_of(const char *path, char id[CONTAINER_ID_LEN + 1])
 {
@@ -120,7 +140,7 @@ bool cgroup_container_of(const char *path, char id[CONTAINER_ID_LEN + 1])
 	for (const char *p = path; *p; p += len ? len : 1) {
 		len = strspn(p, "0123456789abcdef");
 		if (len == CONTAINER_ID_LEN && !isalnum((unsigned char)p[len]) &&
-		    (p == path || !isalnum((unsigned char)p[-1])))
+		    (p == path || !isalnum((unsigned char)p[-1])) && !is_monitor(path, p))
 			found = p;
 	}
 	if (!found)
@@ -206,4 +226,87 @@ void cgroup_apply(struct core *core, const struct lt_cgroup *record)
 	if (record->flags & LT_CGROUP_RENAMED && cgroup->path)
 		rename_below(core, cgroup, record->path, record->path_len);
 	set_path(core, cgroup, record->path, record->path_len);
+}
+
+/* ---- names ---- */
+
+static const char *take_name(char **to, const char *text, size_t len)
+{
+	char *name = *to;
+
+	memcpy(name, text, len);
+	name[len] = '\0';
+	*to += len + 1;
+	return name;
+}
+
+void names_apply(struct core *core, const struct lt_names *e)
+{
+	size_t container = e->container_len, pod = e->pod_len, space = e->namespace_len;
+	struct cgroup_info *cgroup = cgroup_find(core, e->cgroup);
+	size_t size = sizeof(struct names) + container + pod + space + 3;
+	struct names *names;
+	char *to;
+
+	if (!cgroup)
+		return;
+	forget_names(core, cgroup);
+	cgroup->names_ns = e->hdr.time_ns;
+	names = container + pod + space ? core_alloc(core, size) : NULL;
+	if (!names)
+		return;
+	cgroup->names = names;
+	names->size = size;
+	to = names->text;
+	names->container = take_name(&to, e->text, container);
+	names->pod = take_name(&to, e->text + container, pod);
+	names->space = take_name(&to, e->text + container + pod, space);
+}
+
+/* Where nobody knew, somebody may after so long: the kubelet's files come after the container. */
+#define NAMES_AGAIN_NS (60 * NSEC_PER_SEC)
+
+struct nameless {
+	const struct core *core;
+	core_nameless_fn fn;
+	void *user;
+	const struct cgroup_info *last; /* zombies of one parent come in a row */
+};
+
+static void note_nameless(struct nameless *nameless, const struct life *zombie)
+{
+	const struct cgroup_info *cgroup = zombie->parent ? zombie->parent->cgroup : NULL;
+
+	if (!cgroup || cgroup == nameless->last || cgroup->names ||
+	    (!*cgroup->container && !*cgroup->pod))
+		return;
+	nameless->last = cgroup;
+	if (!cgroup->names_ns ||
+	    ns_after(cgroup->names_ns, NAMES_AGAIN_NS) <= nameless->core->now_ns)
+		nameless->fn(nameless->user, cgroup->id, cgroup->container, cgroup->pod);
+}
+
+static void note_due(void *user, struct lt_id id)
+{
+	struct nameless *nameless = user;
+
+	note_nameless(nameless, life_find(nameless->core, id));
+}
+
+void core_each_nameless_due(const struct core *core, uint64_t now_ns, core_nameless_fn fn,
+			    void *user)
+{
+	struct nameless nameless = { core, fn, user, NULL };
+
+	core_each_due(core, now_ns, note_due, &nameless);
+}
+
+void core_each_nameless(const struct core *core, core_nameless_fn fn, void *user)
+{
+	struct nameless nameless = { core, fn, user, NULL };
+	const struct life *zombie;
+
+	for (int queue = QUEUE_FLAGGED; queue <= QUEUE_AGED; queue++)
+		DL_FOREACH(core->queues[queue], zombie)
+			note_nameless(&nameless, zombie);
 }

@@ -210,6 +210,7 @@ struct dump {
 		struct lt_policy policy;
 		struct lt_hook hook;
 		struct lt_cgroup cgroup;
+		struct lt_names names;
 		struct lt_life life;
 		struct lt_limits limits;
 		struct lt_leak leak;
@@ -305,6 +306,22 @@ static void dump_cgroup(struct dump *dump, const struct cgroup_info *cgroup)
 	dump_begin(dump, LT_CGROUP);
 	e->cgroup = cgroup->id;
 	e->path_len = dump_text(dump, cgroup->path, strlen(cgroup->path));
+	dump_end(dump);
+}
+
+static void dump_names(struct dump *dump, const struct cgroup_info *cgroup)
+{
+	struct lt_names *e = &dump->record.names;
+	const struct names *names = cgroup->names;
+
+	if (!names)
+		return;
+	dump_begin(dump, LT_NAMES);
+	e->hdr.time_ns = cgroup->names_ns;
+	e->cgroup = cgroup->id;
+	e->container_len = (__u16)dump_text(dump, names->container, strlen(names->container));
+	e->pod_len = (__u16)dump_text(dump, names->pod, strlen(names->pod));
+	e->namespace_len = (__u16)dump_text(dump, names->space, strlen(names->space));
 	dump_end(dump);
 }
 
@@ -557,8 +574,10 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 	for (int i = 0; i < HOOKS_MAX; i++)
 		dump_hook(dump, &core->hooks[i]);
 	core_each_silence(core, emit, user);
-	HASH_ITER(hh, core->cgroups, cgroup, next_cgroup)
+	HASH_ITER(hh, core->cgroups, cgroup, next_cgroup) {
 		dump_cgroup(dump, cgroup);
+		dump_names(dump, cgroup);
+	}
 	EACH_LIFE(core, life)
 		if (life->state != LT_REAPED)
 			dump_life(dump, life);

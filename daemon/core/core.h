@@ -153,6 +153,18 @@ void core_each_dying(const struct core *core, core_id_fn fn, void *user);
 void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void *user);
 
 /*
+ * Calls fn for cgroups of containers whose names are not known (LT_NAMES) and in
+ * which a parent holds a flagged zombie; core_each_nameless_due() where it is
+ * about to, and so that an alert has them. One can come more than once; none that was
+ * looked up within the last minute. fn must not change the core.
+ */
+typedef void (*core_nameless_fn)(void *user, struct lt_cgroup_id id, const char *container,
+				 const char *pod);
+void core_each_nameless(const struct core *core, core_nameless_fn fn, void *user);
+void core_each_nameless_due(const struct core *core, uint64_t now_ns, core_nameless_fn fn,
+			    void *user);
+
+/*
  * Calls fn for each process that runs a program: since exec_ns, 0 if it has not
  * been seen to exec. fn must not change the core.
  */

@@ -30,6 +30,13 @@ struct program {
 #define CONTAINER_ID_LEN 64
 #define POD_UID_LEN 36
 
+/* What a container is called; "": nobody says. */
+struct names {
+	size_t size; /* of all of this */
+	const char *container, *pod, *space;
+	char text[];
+};
+
 /* A cgroup and what its path says. path is NULL until somebody tells it. */
 struct cgroup_info {
 	struct lt_cgroup_id id;
@@ -39,6 +46,8 @@ struct cgroup_info {
 	char *unit;
 	char container[CONTAINER_ID_LEN + 1];
 	char pod[POD_UID_LEN + 1];
+	struct names *names; /* NULL: not known */
+	uint64_t names_ns;   /* when they were last looked up; 0: never */
 	UT_hash_handle hh;
 };
 
@@ -440,6 +449,7 @@ const char *leak_limit_name(const struct leak *leak);
 
 /* cgroup.c */
 void cgroup_apply(struct core *core, const struct lt_cgroup *record);
+void names_apply(struct core *core, const struct lt_names *e);
 void cgroup_put(struct core *core, struct cgroup_info *cgroup);
 struct cgroup_info *cgroup_get(struct core *core, struct lt_cgroup_id id);
 void cgroups_free(struct core *core);

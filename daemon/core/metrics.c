@@ -311,6 +311,16 @@ static void count_families(struct scrape *s, struct family **families)
 		}
 }
 
+static void put_names(struct scrape *s, const struct names *names)
+{
+	if (names && *names->space)
+		label(s, "namespace", names->space);
+	if (names && *names->pod)
+		label(s, "pod_name", names->pod);
+	if (names && *names->container)
+		label(s, "container_name", names->container);
+}
+
 static char *labels_of(const struct family_key *key)
 {
 	const struct life *parent = key->parent;
@@ -321,6 +331,7 @@ static char *labels_of(const struct family_key *key)
 	label(&s, "container", cgroup ? cgroup->container : "");
 	if (cgroup && *cgroup->pod)
 		label(&s, "pod", cgroup->pod);
+	put_names(&s, cgroup ? cgroup->names : NULL);
 	label(&s, "parent_comm", parent ? parent->comm : "");
 	label(&s, "cause", cause_names[key->cause]);
 	if (!s.failed)
@@ -689,7 +700,7 @@ static const struct metric table[] = {
 	  "Processes that went: waited for, autoreaped, or inferred from their absence.",
 	  collect_reaps, 0 },
 	{ "lifetrace_zombies", GAUGE,
-	  "unit, container, pod (its uid; absent elsewhere), parent_comm, cause",
+	  "unit, container, pod (its uid), namespace, pod_name, container_name (where known), parent_comm, cause",
 	  "Zombies by the parent that does not reap them; of label sets the 50 largest, the rest is other.",
 	  collect_zombies, 0 },
 	{ "lifetrace_zombies_flagged", GAUGE, "", "Zombies older than zombie_age.",

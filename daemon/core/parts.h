@@ -86,6 +86,16 @@ static inline void set_place(json_t *object, const struct cgroup_info *cgroup)
 	set(object, "container", cgroup ? text(cgroup->container) : NULL);
 }
 
+/* Of a container, what is known. */
+static inline void set_names(json_t *object, const struct cgroup_info *cgroup)
+{
+	if (!cgroup || !cgroup->names)
+		return;
+	set(object, "namespace", text(cgroup->names->space));
+	set(object, "pod_name", text(cgroup->names->pod));
+	set(object, "container_name", text(cgroup->names->container));
+}
+
 /* view.c */
 json_t *view_exit(const struct life *life);
 /* NULL or without a call: null. */

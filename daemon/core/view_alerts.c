@@ -109,6 +109,7 @@ void view_alert(json_t *object, const struct core *core, const struct alert_chan
 	set(object, "unit", cgroup ? text(cgroup->unit) : NULL);
 	set(object, "container", cgroup ? text(cgroup->container) : NULL);
 	set(object, "pod", cgroup ? text(cgroup->pod) : NULL);
+	set_names(object, cgroup);
 	set(object, "parent_id", life ? id_text(life->id) : NULL);
 	set(object, "parent_comm", life ? text(life->comm) : NULL);
 	set(object, "zombies", life ? integer(life->zombies) : integer(core->totals.zombies));

@@ -95,6 +95,7 @@ static json_t *leak_row(const struct rows *rows, const struct row *row)
 	set(object, "comm", text(parent->comm));
 	set(object, "unit", cgroup ? text(cgroup->unit) : NULL);
 	set(object, "container", cgroup ? text(cgroup->container) : NULL);
+	set_names(object, cgroup);
 	set(object, "zombies", integer(parent->zombies));
 	set(object, "oldest_ms",
 	    parent->zombies ? integer(since(rows->now_ns, age.oldest_ns) / NSEC_PER_MSEC) : NULL);
