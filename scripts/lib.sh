@@ -53,6 +53,8 @@ prometheus        cmd:promtool
 prometheus-alertmanager cmd:prometheus-alertmanager
 systemd-journal-remote cmd:/lib/systemd/systemd-journal-remote
 openssl           cmd:openssl
+podman            cmd:podman
+runc              cmd:runc
 python3           cmd:python3
 python3-yaml      py:yaml
 iproute2          cmd:ip
