@@ -155,7 +155,9 @@ static int request(const struct daemon_client *client, const char *path, const c
 	}
 	client_set_url(transfer->easy, path, query);
 	curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, transfer->method);
-	curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT, transfer->timeout_s);
+	/* without a byte for so long: a large answer may take its time */
+	curl_easy_setopt(transfer->easy, CURLOPT_LOW_SPEED_LIMIT, transfer->timeout_s ? 1L : 0L);
+	curl_easy_setopt(transfer->easy, CURLOPT_LOW_SPEED_TIME, transfer->timeout_s);
 	curl_easy_setopt(transfer->easy, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEDATA, transfer);

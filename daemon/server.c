@@ -660,6 +660,56 @@ static json_t *get_status(const struct request *request)
 	return status;
 }
 
+/* ---- answers of very many rows ---- */
+
+#define MANY_ROWS 1000	       /* some 20 ms */
+#define PAGE_BYTES (128 << 10) /* made at a time: some three milliseconds */
+
+static ssize_t pages_read(void *user, uint64_t pos, char *buf, size_t max)
+{
+	int64_t len = view_pages_read(user, buf, max);
+
+	(void)pos;
+	return len > 0	? (ssize_t)len :
+	       len == 0 ? MHD_CONTENT_READER_END_OF_STREAM :
+			  MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void pages_free(void *user)
+{
+	view_pages_free(user);
+}
+
+static bool is_large(const struct request *request)
+{
+	return request->view & (VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_BIRTHS) &&
+	       (!request->filter.limit || request->filter.limit > MANY_ROWS) &&
+	       core_life_count(request->server->context.core) > MANY_ROWS;
+}
+
+/* In pieces, between which the daemon does all else that it has to. */
+static enum MHD_Result answer_pages(struct request *request)
+{
+	const struct core *core = request->server->context.core;
+	struct view_pages *pages = view_pages_new(request->view, core, core_now_ns(core),
+						  &request->filter, &request->viewer);
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	if (!pages)
+		return MHD_NO;
+	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PAGE_BYTES, pages_read,
+						     pages, pages_free);
+	if (!response) {
+		view_pages_free(pages);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	result = MHD_queue_response(request->connection, MHD_HTTP_OK, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
 static json_t *get_zombies(const struct request *request)
 {
 	const struct core *core = request->server->context.core;
@@ -1012,6 +1062,8 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 		server->context.refresh(server->context.user);
 	if (route->answer)
 		return route->answer(&request);
+	if (is_large(&request))
+		return answer_pages(&request);
 	return answer_json(connection, MHD_HTTP_OK, route->get(&request));
 }
 

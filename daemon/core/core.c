@@ -165,6 +165,11 @@ bool core_find(const struct core *core, uint64_t pid, struct lt_id *id)
 	return false;
 }
 
+size_t core_life_count(const struct core *core)
+{
+	return core->life_count;
+}
+
 bool core_lives(const struct core *core, uint64_t pid)
 {
 	struct lt_id id;

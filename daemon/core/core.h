@@ -92,6 +92,8 @@ uint64_t core_now_ns(const struct core *core);
 
 /* Whether an LT_COWS record says anything that the table does not know. */
 bool core_is_news(const struct core *core, const struct lt_cow *record);
+/* Lives in the table, those that are over too. */
+size_t core_life_count(const struct core *core);
 /* Whether the process is in the table and lives. */
 bool core_lives(const struct core *core, uint64_t pid);
 /* The same, and which it is. */

@@ -447,22 +447,19 @@ static json_t *zombie_row(const struct rows *rows, const struct row *row)
 	return view_zombie(rows->core, row->life, rows->now_ns, rows->viewer);
 }
 
-json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
-		     const struct viewer *viewer)
+static void gather_zombies(struct rows *rows)
 {
 	static const enum queue queues[] = { QUEUE_YOUNG, QUEUE_FLAGGED, QUEUE_AGED };
-	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
 	const struct life *life = NULL;
 
-	while ((life = reaped_before(&rows, life)))
-		if (ended_lately(&rows, life, life->zombie_ns) &&
-		    wants_life(&rows, life, life->zombie_ns))
-			rows_add(&rows, life);
+	while ((life = reaped_before(rows, life)))
+		if (ended_lately(rows, life, life->zombie_ns) &&
+		    wants_life(rows, life, life->zombie_ns))
+			rows_add(rows, life);
 	for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
-		DL_FOREACH(core->queues[queues[i]], life)
-			if (wants_life(&rows, life, life->zombie_ns))
-				rows_add(&rows, life);
-	return view_rows(&rows, COLUMN_ZOMBIE_FOR, "zombies", zombie_row);
+		DL_FOREACH(rows->core->queues[queues[i]], life)
+			if (wants_life(rows, life, life->zombie_ns))
+				rows_add(rows, life);
 }
 
 static json_t *process_row(const struct rows *rows, const struct row *row)
@@ -483,20 +480,17 @@ static bool wants_process(const struct rows *rows, const struct life *life)
 	       wants_life(rows, life, life->id.start_ns);
 }
 
-json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
-		       const struct viewer *viewer)
+static void gather_processes(struct rows *rows)
 {
-	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
 	const struct life *life;
 
-	if (filter->tree) {
-		rows_add_tree(&rows, wants_process);
-	} else {
-		EACH_LIFE(core, life)
-			if (wants_process(&rows, life))
-				rows_add(&rows, life);
+	if (rows->filter->tree) {
+		rows_add_tree(rows, wants_process);
+		return;
 	}
-	return view_rows(&rows, COLUMN_AGE, "processes", process_row);
+	EACH_LIFE(rows->core, life)
+		if (wants_process(rows, life))
+			rows_add(rows, life);
 }
 
 /* ---- who forks most ---- */
@@ -510,16 +504,218 @@ static json_t *birth_row(const struct rows *rows, const struct row *row)
 	return object;
 }
 
+static void gather_births(struct rows *rows)
+{
+	const struct life *life;
+
+	EACH_LIFE(rows->core, life)
+		if (life_rare(life)->births.count && wants_life(rows, life, life->id.start_ns))
+			rows_add(rows, life);
+}
+
+/* ---- views whose rows are lives ---- */
+
+static const struct lives_view {
+	enum view_kind view;
+	const char *name;
+	enum column otherwise; /* sorted by it by default */
+	void (*gather)(struct rows *rows);
+	view_row_fn row;
+} lives_views[] = {
+	{ VIEW_ZOMBIES, "zombies", COLUMN_ZOMBIE_FOR, gather_zombies, zombie_row },
+	{ VIEW_PROCESSES, "processes", COLUMN_AGE, gather_processes, process_row },
+	{ VIEW_BIRTHS, "births", COLUMN_PER_SECOND, gather_births, birth_row },
+};
+
+static const struct lives_view *find_lives_view(enum view_kind kind)
+{
+	for (size_t i = 0; i < sizeof(lives_views) / sizeof(lives_views[0]); i++)
+		if (lives_views[i].view == kind)
+			return &lives_views[i];
+	return NULL;
+}
+
+static json_t *view_lives(enum view_kind kind, const struct core *core, uint64_t now_ns,
+			  const struct filter *filter, const struct viewer *viewer)
+{
+	const struct lives_view *view = find_lives_view(kind);
+	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
+
+	view->gather(&rows);
+	return view_rows(&rows, view->otherwise, view->name, view->row);
+}
+
+json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		     const struct viewer *viewer)
+{
+	return view_lives(VIEW_ZOMBIES, core, now_ns, filter, viewer);
+}
+
+json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		       const struct viewer *viewer)
+{
+	return view_lives(VIEW_PROCESSES, core, now_ns, filter, viewer);
+}
+
 json_t *view_births(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		    const struct viewer *viewer)
 {
-	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
-	const struct life *life;
+	return view_lives(VIEW_BIRTHS, core, now_ns, filter, viewer);
+}
 
-	EACH_LIFE(core, life)
-		if (life_rare(life)->births.count && wants_life(&rows, life, life->id.start_ns))
-			rows_add(&rows, life);
-	return view_rows(&rows, COLUMN_PER_SECOND, "births", birth_row);
+/* ---- the same, in pieces ---- */
+
+struct page_row {
+	struct lt_id id;
+	uint64_t more_below;
+	uint32_t depth;
+};
+
+struct view_pages {
+	const struct lives_view *view;
+	const struct core *core;
+	struct filter filter;
+	struct viewer viewer;
+	uint64_t now_ns;
+	struct page_row *rows;
+	size_t next, count;
+	bool comma, ended;
+	char *text; /* made, and not read yet: from begin to used */
+	size_t begin, used;
+};
+
+/* The document without its rows, up to where they begin. */
+static int pages_make_head(struct view_pages *pages, const struct rows *rows)
+{
+	json_t *document = json_object();
+	size_t len, size;
+	char *head;
+
+	set(document, "time_ns", integer(rows->now_ns));
+	rows_tell(rows, document);
+	head = view_text(document, &len); /* ends in "}\n" */
+	json_decref(document);
+	size = len + strlen(pages->view->name) + sizeof(",\"\":[");
+	pages->text = head ? malloc(size) : NULL;
+	if (pages->text)
+		pages->used = (size_t)snprintf(pages->text, size, "%.*s,\"%s\":[", (int)len - 2,
+					       head, pages->view->name);
+	free(head);
+	return pages->text ? 0 : -1;
+}
+
+static int pages_keep_ids(struct view_pages *pages, const struct rows *rows)
+{
+	pages->count = rows->end - rows->begin;
+	pages->rows = calloc(pages->count + 1, sizeof(*pages->rows));
+	if (!pages->rows)
+		return -1;
+	for (size_t i = 0; i < pages->count; i++) {
+		const struct row *row = &rows->all[rows->begin + i];
+
+		pages->rows[i] = (struct page_row){ row->life->id, row->more_below, row->depth };
+	}
+	return 0;
+}
+
+struct view_pages *view_pages_new(enum view_kind kind, const struct core *core, uint64_t now_ns,
+				  const struct filter *filter, const struct viewer *viewer)
+{
+	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
+	struct view_pages *pages = calloc(1, sizeof(*pages));
+
+	if (!pages)
+		return NULL;
+	*pages = (struct view_pages){ .view = find_lives_view(kind),
+				      .core = core,
+				      .filter = *filter,
+				      .viewer = *viewer,
+				      .now_ns = now_ns };
+	pages->view->gather(&rows);
+	rows_cut(&rows, pages->view->otherwise);
+	if (pages_make_head(pages, &rows) || pages_keep_ids(pages, &rows)) {
+		view_pages_free(pages);
+		pages = NULL;
+	}
+	rows_free(&rows);
+	return pages;
+}
+
+static bool pages_put(struct view_pages *pages, const char *text)
+{
+	pages->used = strlen(text);
+	pages->text = malloc(pages->used + 1);
+	if (pages->text)
+		memcpy(pages->text, text, pages->used + 1);
+	return pages->text;
+}
+
+/* The next row that is there still; false without memory. */
+static bool pages_make(struct view_pages *pages)
+{
+	struct rows rows = { .core = pages->core,
+			     .now_ns = pages->now_ns,
+			     .filter = &pages->filter,
+			     .viewer = &pages->viewer };
+	struct row row = { 0 };
+	json_t *object;
+
+	free(pages->text);
+	pages->text = NULL;
+	pages->begin = pages->used = 0;
+	while (pages->next < pages->count && !row.life) {
+		const struct page_row *page_row = &pages->rows[pages->next++];
+
+		row = (struct row){ .life = life_find(pages->core, page_row->id),
+				    .more_below = page_row->more_below,
+				    .depth = page_row->depth };
+	}
+	if (!row.life) {
+		pages->ended = true;
+		return pages_put(pages, "]}\n");
+	}
+	object = rows_narrow(&rows, pages->view->row(&rows, &row));
+	pages->text = view_text(object, &pages->used);
+	json_decref(object);
+	if (!pages->text)
+		return false;
+	if (pages->comma) { /* before it, in place of the line's end */
+		memmove(pages->text + 1, pages->text, pages->used - 1);
+		pages->text[0] = ',';
+	} else {
+		pages->used--;
+	}
+	pages->comma = true;
+	return true;
+}
+
+int64_t view_pages_read(struct view_pages *pages, char *buf, size_t size)
+{
+	size_t len, done = 0;
+
+	while (done < size) {
+		if (pages->begin == pages->used) {
+			if (pages->ended)
+				break;
+			if (!pages_make(pages))
+				return -1;
+		}
+		len = pages->used - pages->begin;
+		len = len < size - done ? len : size - done;
+		memcpy(buf + done, pages->text + pages->begin, len);
+		pages->begin += len;
+		done += len;
+	}
+	return (int64_t)done;
+}
+
+void view_pages_free(struct view_pages *pages)
+{
+	if (!pages)
+		return;
+	free(pages->text);
+	free(pages->rows);
+	free(pages);
 }
 
 /* ---- forks, and what was copied since ---- */

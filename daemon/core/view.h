@@ -93,6 +93,19 @@ json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filt
 		     const struct viewer *viewer);
 json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		       const struct viewer *viewer);
+/*
+ * The same documents (of zombies, processes or births) as text, of very many
+ * rows: which, and in what order, is decided at once; each is made when it is
+ * read. Who was forgotten by then is left out. The filter and viewer are copied.
+ * NULL: no memory. Not to outlive the core.
+ */
+struct view_pages;
+struct view_pages *view_pages_new(enum view_kind kind, const struct core *core, uint64_t now_ns,
+				  const struct filter *filter, const struct viewer *viewer);
+/* Fills buf with what comes next. Returns how many bytes, 0 at the end, -1 without memory. */
+int64_t view_pages_read(struct view_pages *pages, char *buf, size_t size);
+void view_pages_free(struct view_pages *pages);
+
 /* The forks that copied an address space, and the copies since. */
 json_t *view_cow(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		 const struct viewer *viewer);

@@ -787,6 +787,48 @@ LT_TEST(clients, unread_answers_are_dropped)
 	lt__stop(lt);
 }
 
+/* ---- answers of very many rows ---- */
+
+static void check_rows(const json_t *rows, size_t at_least)
+{
+	json_t *ids = json_object(), *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		json_object_set(ids, json_string_value(json_object_get(row, "id")), row);
+	cr_expect(json_object_size(ids) == json_array_size(rows), "a row came twice");
+	cr_expect(json_array_size(rows) >= at_least, "%zu rows of %zu", json_array_size(rows),
+		  at_least);
+	json_decref(ids);
+}
+
+/* They are made as they are read: who reads none, or goes, costs next to nothing. */
+LT_TEST(clients, large_answers_are_made_as_they_are_read)
+{
+	struct lt *lt = lt__start(TIMEOUT, "--cow", "off", NULL);
+	int fds = fds_of(lt__daemon_pid(lt)), fd[20];
+	long anon;
+	json_t *all;
+
+	storm(5000);
+	all = lt__json(lt, NULL, "ps", "--all", NULL);
+	check_rows(json_at(all, "processes"), 5000);
+	json_decref(all);
+	anon = status_of(lt__daemon_pid(lt), "RssAnon");
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = http_connect(lt);
+		http_say(fd[i], "GET /v1/processes?all HTTP/1.1\r\nHost: x\r\n\r\n");
+	}
+	close(fd[0]);
+	require_served(lt);
+	anon = status_of(lt__daemon_pid(lt), "RssAnon") - anon;
+	cr_expect(anon < 20 << 10, "the daemon grew by %ld KiB", anon);
+	require_fds(lt, fds);
+	for (size_t i = 1; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	lt__stop(lt);
+}
+
 /* ---- who may see what ---- */
 
 /* What PATH says to that user and group; the answer's text is to be freed. */

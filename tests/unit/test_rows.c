@@ -100,6 +100,84 @@ static void check_pages(const struct bench *bench, struct filter filter, uint64_
 	json_decref(all);
 }
 
+/* Reads it to its end, so many bytes at a time; to be freed. */
+static char *read_pages(struct view_pages *pages, size_t at_a_time)
+{
+	size_t used = 0, room = 1 << 22;
+	char *text = malloc(room);
+	int64_t len;
+
+	cr_assert(pages && text);
+	while ((len = view_pages_read(pages, text + used, at_a_time)) > 0) {
+		used += (size_t)len;
+		cr_assert_lt(used + at_a_time, room);
+	}
+	cr_assert_eq(len, 0);
+	text[used] = '\0';
+	view_pages_free(pages);
+	return text;
+}
+
+static void check_pieces(const struct bench *bench, enum view_kind view, struct filter filter)
+{
+	json_t *all;
+	size_t len;
+	char *whole, *text;
+
+	filter.view = view;
+	all = ask(bench, filter);
+	whole = view_text(all, &len);
+	for (size_t size = 1; size < 1 << 20; size = size * 9 + 5) {
+		text = read_pages(view_pages_new(view, bench->core, core_now_ns(bench->core),
+						 &filter, &everyone),
+				  size);
+		cr_assert_str_eq(text, whole, "in pieces of %zu bytes", size);
+		free(text);
+	}
+	free(whole);
+	json_decref(all);
+}
+
+Test(rows, a_document_in_pieces_is_the_same)
+{
+	struct bench *bench = crowded();
+
+	check_pieces(bench, VIEW_PROCESSES, (struct filter){ 0 });
+	check_pieces(bench, VIEW_PROCESSES,
+		     FILTER(VIEW_PROCESSES, { "sort", "comm" }, { "limit", "77" }));
+	check_pieces(bench, VIEW_PROCESSES, FILTER(VIEW_PROCESSES, { "tree", NULL }));
+	check_pieces(bench, VIEW_PROCESSES, FILTER(VIEW_PROCESSES, { "columns", "pid,comm" }));
+	check_pieces(bench, VIEW_PROCESSES, FILTER(VIEW_PROCESSES, { "comm", "nobody" }));
+	check_pieces(bench, VIEW_BIRTHS, (struct filter){ 0 });
+	check_pieces(bench, VIEW_ZOMBIES, (struct filter){ 0 });
+	bench_free(bench);
+}
+
+/* Between two pieces the table goes on. */
+Test(rows, who_is_forgotten_meanwhile_is_left_out)
+{
+	struct bench *bench = crowded();
+	struct filter all = FILTER(VIEW_PROCESSES, { "all", NULL });
+	struct view_pages *pages = view_pages_new(VIEW_PROCESSES, bench->core,
+						  core_now_ns(bench->core), &all, &everyone);
+	json_t *document;
+	char *text;
+
+	for (uint64_t pid = 1000; pid < 1000 + CROWD; pid += 2) {
+		feed_exit(bench, 11000, pid, 7, 0, 0, 0);
+		feed_notify(bench, 11000, pid, 7, 0, 0);
+		feed_free(bench, 11001, pid);
+	}
+	feed_tick(bench, 200000);
+	text = read_pages(pages, 999);
+	document = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert(document, "%s", text);
+	cr_assert_eq(json_array_size(rows_in(document)), 1 + CROWD / 2);
+	json_decref(document);
+	free(text);
+	bench_free(bench);
+}
+
 Test(rows, pages_are_the_whole)
 {
 	static const char *const columns[] = { "pid", "age", "command", "state", "ppid", "comm" };
