@@ -15,6 +15,7 @@
 #include "alert_journal.h"
 #include "confine.h"
 #include "core/text.h"
+#include "crash.h"
 #include "listen.h"
 #include "log.h"
 #include "loop.h"
@@ -580,9 +581,12 @@ int daemon_run(struct settings *settings, const struct invocation *invocation,
 				 .journal_fd = alert_journal_open() };
 	int status = 1;
 
+	crash_prepare();
 	if (!daemon_open(&daemon, invocation)) {
 		tell_ready(&daemon, invocation);
+		crash_doing.step = "it serves";
 		status = sd_event_loop(daemon.event) < 0;
+		crash_doing.step = "it ends";
 		notify_stopping();
 	}
 	daemon_close(&daemon, invocation->lifeline >= 0);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/text.h"
+#include "crash.h"
 #include "log.h"
 #include "loop.h"
 #include "names.h"
@@ -36,12 +37,15 @@ uint64_t boot_ns(void)
 void feed(void *user, const void *record, size_t len)
 {
 	struct daemon *daemon = user;
+	const struct lt_hdr *hdr = record;
 
+	crash_doing.kind = len >= sizeof(*hdr) ? hdr->kind : 0;
 	if (!keep_record(&daemon->keep, record, len))
 		log_warn("what is known from here on ends with this daemon: %s", daemon->keep.why);
 	core_apply(daemon->core, record, len);
 	if (daemon->server)
 		server_record(daemon->server, record, len);
+	crash_doing.kind = 0;
 }
 
 void feed_news(void *user, const void *record, size_t len)
@@ -73,19 +77,38 @@ void feed_tick(struct daemon *daemon)
 	feed(daemon, &tick, sizeof(tick));
 }
 
-void feed_start(struct daemon *daemon)
+/* What the wall clock showed at boot, as it is set now. */
+static uint64_t boot_realtime_ns(void)
 {
 	struct timespec real;
-	struct lt_start start = { .hdr = { .size = sizeof(start), .kind = LT_START } };
 
 	clock_gettime(CLOCK_REALTIME, &real);
+	return (uint64_t)real.tv_sec * NSEC_PER_SEC + (uint64_t)real.tv_nsec - boot_ns();
+}
+
+void feed_start(struct daemon *daemon)
+{
+	struct lt_start start = { .hdr = { .size = sizeof(start), .kind = LT_START } };
+
 	start.hdr.time_ns = boot_ns();
-	start.started_ns = daemon->started_ns ? daemon->started_ns : start.hdr.time_ns;
-	start.boot_realtime_ns =
-		(uint64_t)real.tv_sec * NSEC_PER_SEC + (uint64_t)real.tv_nsec - start.hdr.time_ns;
+	if (!daemon->started_ns)
+		daemon->started_ns = start.hdr.time_ns;
+	start.started_ns = daemon->started_ns;
+	daemon->boot_realtime_ns = start.boot_realtime_ns = boot_realtime_ns();
 	start.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	start.ring_bytes = daemon->settings->ring_bytes;
 	feed(daemon, &start, sizeof(start));
+}
+
+/* Not for each that a clock is slewed by: what is shown in its terms is so as to the second. */
+#define CLOCK_STEP_NS (NSEC_PER_SEC / 2)
+
+void feed_clock(struct daemon *daemon)
+{
+	int64_t step_ns = (int64_t)(boot_realtime_ns() - daemon->boot_realtime_ns);
+
+	if (step_ns > (int64_t)CLOCK_STEP_NS || step_ns < -(int64_t)CLOCK_STEP_NS)
+		feed_start(daemon);
 }
 
 /* A record and room for its text. */

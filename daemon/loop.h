@@ -29,6 +29,7 @@ struct daemon {
 	struct kernel *kernel;
 	struct keep keep;
 	uint64_t started_ns;	   /* observing since then: what was kept says so, or now */
+	uint64_t boot_realtime_ns; /* as it was told last */
 	struct stacks *stacks;	   /* NULL: off */
 	int stacks_err;		   /* why there are none, where they are wanted */
 	bool stacks_taken;	   /* there are parents to take them of */
@@ -66,6 +67,8 @@ void feed_news(void *user, const void *record, size_t len);
 void feed_from_ring(void *user, const void *record, size_t len);
 void feed_tick(struct daemon *daemon);
 void feed_start(struct daemon *daemon);
+/* Told anew if the wall clock was set since: everything else goes by boot time. */
+void feed_clock(struct daemon *daemon);
 void feed_policy(struct daemon *daemon);
 void feed_alert_policy(struct daemon *daemon);
 void feed_handlers_hook(struct daemon *daemon);

@@ -210,6 +210,7 @@ void make_pass(struct daemon *daemon, bool seed)
 	record.hdr.kind = LT_PASS_END;
 	record.hdr.time_ns = boot_ns();
 	feed(daemon, &record, sizeof(record));
+	feed_clock(daemon);
 	feed_proc(daemon);
 	feed_names(daemon);
 	/* a leak that takes the last pids is told of, whether or not one asks */
@@ -282,6 +283,7 @@ void refresh(void *user)
 	struct daemon *daemon = user;
 
 	drain(daemon);
+	feed_clock(daemon);
 	feed_dying(daemon);
 	feed_counts(daemon);
 	kernel_waits(daemon->kernel, feed, daemon);

@@ -20,6 +20,7 @@
 #include "core/metrics.h"
 #include "core/text.h"
 #include "core/view.h"
+#include "crash.h"
 #include "pid_limits.h"
 #include "proc.h"
 #include "recording.h"
@@ -1047,6 +1048,7 @@ static enum MHD_Result answer(struct server *server, struct MHD_Connection *conn
 	if (!client)
 		return MHD_NO;
 	client_set_asking(server, client, false);
+	crash_doing.request = route ? route->path : "an unknown path";
 	if (!route || (client->remote && !route->remote))
 		return answer_error(connection, MHD_HTTP_NOT_FOUND, "no such resource");
 	if (!may_use(route, method))
@@ -1073,6 +1075,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
 				  size_t *data_size, void **state)
 {
 	static char seen;
+	enum MHD_Result result;
 
 	(void)version;
 	(void)data;
@@ -1084,7 +1087,9 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
 		*data_size = 0;
 		return MHD_YES;
 	}
-	return answer(user, connection, path, method);
+	result = answer(user, connection, path, method);
+	crash_doing.request = NULL;
+	return result;
 }
 
 /* ---- opening and closing ---- */

@@ -301,20 +301,21 @@ LT_TEST(pins, another_layout_in_a_storm)
 	struct lt *lt = lt__start(PIN(place.dir), NULL);
 	struct sums before = settle(lt);
 	int64_t births;
-	struct cast *storm = begin_storm("40000", &births);
+	struct cast *storm;
 	char words[64];
 	int first, later;
 
 	first = id_of(&place, 1, "on_newtask");
 	lt_require(first && program_is_loaded(first), "nothing is pinned");
 	for (int i = 0; i < 3; i++) {
-		await_births(storm, births + (i + 1) * 3000);
+		storm = begin_storm("20000", &births);
+		await_births(storm, births + 3000);
 		lt__end_daemon(lt, i ? SIGTERM : SIGKILL);
 		lt__again(lt, PIN(place.dir), "--ring-size", sizes[i], NULL);
 		snprintf(words, sizeof(words), "/%d (took over from another layout)", i + 2);
 		require_hook(lt, words);
+		end_storm(storm);
 	}
-	end_storm(storm);
 	require_truth(lt, before);
 	later = id_of(&place, 4, "on_newtask");
 	lt_await(!program_is_loaded(first), "the first one's program is still there");

@@ -8,7 +8,7 @@
 #ifndef LT_TRUTH_H
 #define LT_TRUTH_H
 
-#include "harness.h"
+#include "http.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,12 +171,41 @@ struct sums {
 	int64_t births, living;
 };
 
+#define UNDISTURBED_NS (2 * NSEC_PER_SEC)
+
+/* By the socket: a command would be a birth. */
+static inline json_t *status_by_socket(const struct lt *lt)
+{
+	struct answer answer = http_ask(lt, "/v1/status");
+	json_t *status = json_loads(http_body(&answer), 0, NULL);
+
+	lt_require(status, "no status: \"%s\"", answer.text);
+	free(answer.text);
+	return status;
+}
+
+/* A status, and the births until then; if possible of a moment when nobody was born. */
+static inline json_t *undisturbed_status(const struct lt *lt, int64_t *births)
+{
+	int64_t end = boottime_ns() + UNDISTURBED_NS, before;
+	json_t *status = NULL;
+
+	do {
+		json_decref(status);
+		before = proc__births();
+		status = status_by_socket(lt);
+		*births = proc__births();
+	} while (*births != before && boottime_ns() < end);
+	return status;
+}
+
 static inline struct sums sums_now(struct lt *lt)
 {
-	json_t *status = lt__status(lt);
+	int64_t births;
+	json_t *status = undisturbed_status(lt, &births);
 	struct sums sums = {
 		/* Read afterwards: never too small, and right whenever nothing is on its way. */
-		.births = proc__births() - int_at(status, "forks") - int_at(status, "threads") -
+		.births = births - int_at(status, "forks") - int_at(status, "threads") -
 			  int_at(status, "lost.fork") - int_at(status, "lost.thread"),
 		.living = int_at(status, "forks") - int_at(status, "exits") -
 			  int_at(status, "processes") + int_at(status, "zombies"),
