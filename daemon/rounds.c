@@ -40,6 +40,8 @@ void plan_due(struct daemon *daemon)
 
 	plan_calls(daemon);
 	plan_stacks(daemon);
+	if (core_wants_names(daemon->core))
+		feed_names(daemon);
 	if (due_ns == UINT64_MAX)
 		sd_event_source_set_enabled(daemon->due, SD_EVENT_OFF);
 	else
@@ -96,6 +98,7 @@ static size_t drain_some(struct daemon *daemon, size_t budget)
 {
 	size_t count;
 
+	feed_names_due(daemon); /* the records' times can be past theirs */
 	health_begin(&daemon->health);
 	count = kernel_drain(daemon->kernel, feed_from_ring, daemon, budget);
 

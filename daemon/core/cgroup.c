@@ -251,6 +251,7 @@ void names_apply(struct core *core, const struct lt_names *e)
 	if (!cgroup)
 		return;
 	forget_names(core, cgroup);
+	core->names_wanted = false;
 	cgroup->names_ns = e->hdr.time_ns;
 	names = container + pod + space ? core_alloc(core, size) : NULL;
 	if (!names)
@@ -261,6 +262,25 @@ void names_apply(struct core *core, const struct lt_names *e)
 	names->container = take_name(&to, e->text, container);
 	names->pod = take_name(&to, e->text + container, pod);
 	names->space = take_name(&to, e->text + container + pod, space);
+}
+
+static bool has_ids(const struct cgroup_info *cgroup)
+{
+	return *cgroup->container || *cgroup->pod;
+}
+
+void names_note(struct core *core, const struct change *change)
+{
+	const struct life *parent = change->kind == CHANGE_FLAGGED ? change->life->parent : NULL;
+	const struct cgroup_info *cgroup = parent ? parent->cgroup : NULL;
+
+	if (cgroup && has_ids(cgroup) && !cgroup->names_ns)
+		core->names_wanted = true;
+}
+
+bool core_wants_names(const struct core *core)
+{
+	return core->names_wanted;
 }
 
 /* Where nobody knew, somebody may after so long: the kubelet's files come after the container. */
@@ -277,8 +297,7 @@ static void note_nameless(struct nameless *nameless, const struct life *zombie)
 {
 	const struct cgroup_info *cgroup = zombie->parent ? zombie->parent->cgroup : NULL;
 
-	if (!cgroup || cgroup == nameless->last || cgroup->names ||
-	    (!*cgroup->container && !*cgroup->pod))
+	if (!cgroup || cgroup == nameless->last || cgroup->names || !has_ids(cgroup))
 		return;
 	nameless->last = cgroup;
 	if (!cgroup->names_ns ||

@@ -49,6 +49,7 @@ void core_tell(struct core *core, struct change change)
 {
 	if (core->on_change)
 		core->on_change(core->user, &change);
+	names_note(core, &change);
 	alerts_note(core, &change);
 }
 

@@ -163,6 +163,8 @@ void core_each_due(const struct core *core, uint64_t now_ns, core_id_fn fn, void
 typedef void (*core_nameless_fn)(void *user, struct lt_cgroup_id id, const char *container,
 				 const char *pod);
 void core_each_nameless(const struct core *core, core_nameless_fn fn, void *user);
+/* Whether one of these has become so, and none was looked up since. */
+bool core_wants_names(const struct core *core);
 void core_each_nameless_due(const struct core *core, uint64_t now_ns, core_nameless_fn fn,
 			    void *user);
 

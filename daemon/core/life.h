@@ -295,6 +295,7 @@ struct core {
 	struct alert_policy alert_policy;
 	struct alert alerts[ALERT_KINDS]; /* the host's */
 	struct storm storm;
+	bool names_wanted;     /* a zombie was flagged in a container that nobody has looked up */
 	uint64_t losses_swept; /* what had been lost or refused at the last sweep */
 	uint32_t pass;
 	uint64_t pass_begin_ns;
@@ -450,6 +451,7 @@ const char *leak_limit_name(const struct leak *leak);
 /* cgroup.c */
 void cgroup_apply(struct core *core, const struct lt_cgroup *record);
 void names_apply(struct core *core, const struct lt_names *e);
+void names_note(struct core *core, const struct change *change);
 void cgroup_put(struct core *core, struct cgroup_info *cgroup);
 struct cgroup_info *cgroup_get(struct core *core, struct lt_cgroup_id id);
 void cgroups_free(struct core *core);

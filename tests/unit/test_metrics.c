@@ -498,9 +498,12 @@ Test(names, are_asked_for_where_parents_leak)
 	cr_assert_eq(asked(bench), 0);
 	cr_assert_eq(asked_due(bench, 1099), 0);
 	cr_assert_eq(asked_due(bench, 1100), 1, "about to be flagged");
+	cr_assert(!core_wants_names(bench->core));
 	feed_tick(bench, 1100);
+	cr_assert(core_wants_names(bench->core));
 	cr_assert_eq(asked(bench), 1);
 	feed_names(bench, 2000, 7, "", "", ""); /* not known yet */
+	cr_assert(!core_wants_names(bench->core));
 	cr_assert_eq(asked(bench), 0);
 	feed_tick(bench, 61999);
 	cr_assert_eq(asked(bench), 0);
