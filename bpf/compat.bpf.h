@@ -67,6 +67,9 @@ enum bpf_func_id___lt {
  */
 #define LT_THREAD_SIZE 16384
 
+/* 7863dcc72d0f ("pid: allow pid_max to be set per pid namespace", 6.14): before it there is one. */
+#define lt_has_pid_max() bpf_core_field_exists(struct pid_namespace, pid_max)
+
 /* A 32-bit program's system call: its numbers and arguments are others. */
 #define TS_COMPAT 0x2 /* arch/x86/include/asm/thread_info.h */
 #define TIF_32BIT 22  /* arch/arm64/include/asm/thread_info.h */

@@ -680,9 +680,22 @@ struct lt_limits {
 	struct lt_hdr hdr;
 	struct lt_id id;
 	struct lt_limit limit[LT_LIMIT_COUNT];
-	__u32 path_len; /* of the cgroup that is nearest to its limit, it or an ancestor */
-	__u32 reserved;
+	__u32 path_len;	   /* of the cgroup that is nearest to its limit, it or an ancestor */
+	__u32 pid_ns_init; /* of the pid namespace that pid_max is of: its init's pid; 0: the host */
 	char path[];
+};
+
+/*
+ * No record, but what the second iterator says: a task, and of its
+ * pid namespaces the one with the fewest pids left.
+ */
+struct lt_ns_task {
+	struct lt_id id; /* of its process */
+	__u32 nr;	 /* its pid there */
+	__u32 ns;	 /* the namespace's inode */
+	__u32 init;	 /* and its init's pid, as the host counts */
+	__u32 pid_max, allocated;
+	__u32 next; /* pids are given out from here on */
 };
 
 /* Zombies that a parent gained less those it lost: so many slots of so long. */
@@ -894,6 +907,7 @@ LT_ASSERT(sizeof(struct lt_adoption) == 40);
 LT_ASSERT(sizeof(struct lt_stack) == 320);
 LT_ASSERT(sizeof(struct lt_stack_part) == 1064);
 LT_ASSERT(LT_OFFSET(lt_limits, path) == 104);
+LT_ASSERT(sizeof(struct lt_ns_task) == 40);
 LT_ASSERT(sizeof(struct lt_leak) == 168);
 LT_ASSERT(LT_OFFSET(lt_silence, text) == 48);
 LT_ASSERT(sizeof(struct lt_counts) == 272);

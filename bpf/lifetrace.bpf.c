@@ -776,3 +776,58 @@ int on_scan(struct bpf_iter__task *ctx)
 	bpf_seq_write(seq, e, sizeof(*e));
 	return 0;
 }
+
+/* ---- pid namespaces that bound pids more tightly than the host does ---- */
+
+#define MAX_PID_NS_LEVEL 32	/* include/linux/pid_namespace.h */
+#define PIDNS_ADDING (1U << 31) /* likewise */
+
+/* The namespace of these that has the fewest pids left; of the host's there are 0. */
+static __always_inline struct upid nearest_of(struct pid *pid)
+{
+	__u32 fewest = ~0U, left;
+	struct upid nearest = { 0 }, upid;
+
+	for (__u32 level = 1; level <= MAX_PID_NS_LEVEL && level <= BPF_CORE_READ(pid, level);
+	     level++) {
+		bpf_probe_read_kernel(&upid, sizeof(upid), lt_upid(pid, level));
+		left = BPF_CORE_READ(upid.ns, pid_max) -
+		       (BPF_CORE_READ(upid.ns, pid_allocated) & ~PIDNS_ADDING);
+		if (left < fewest) {
+			fewest = left;
+			nearest = upid;
+		}
+	}
+	return nearest;
+}
+
+SEC("iter/task")
+int on_namespaces(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct lt_ns_task e = { 0 };
+	struct upid host, nearest;
+	struct pid *pid;
+
+	if (!task || !lt_has_pid_max())
+		return 0;
+	pid = BPF_CORE_READ(task, thread_pid);
+	if (!pid || !BPF_CORE_READ(pid, level))
+		return 0;
+	bpf_probe_read_kernel(&host, sizeof(host), lt_upid(pid, 0));
+	nearest = nearest_of(pid);
+	if (!nearest.ns)
+		return 0;
+	e.pid_max = BPF_CORE_READ(nearest.ns, pid_max);
+	if (e.pid_max >= (__u32)BPF_CORE_READ(host.ns, pid_max))
+		return 0;
+	e.id.pid = BPF_CORE_READ(task, tgid);
+	e.id.start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	e.nr = nearest.nr;
+	e.ns = BPF_CORE_READ(nearest.ns, ns.inum);
+	e.init = BPF_CORE_READ(nearest.ns, child_reaper, tgid);
+	e.allocated = BPF_CORE_READ(nearest.ns, pid_allocated) & ~PIDNS_ADDING;
+	e.next = BPF_CORE_READ(nearest.ns, idr.idr_next);
+	bpf_seq_write(ctx->meta->seq, &e, sizeof(e));
+	return 0;
+}

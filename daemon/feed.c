@@ -510,7 +510,7 @@ void feed_limits(struct daemon *daemon)
 		return;
 	core_each_leak(daemon->core, now_ns > LIMITS_AGE_NS ? now_ns - LIMITS_AGE_NS : 0, note_leak,
 		       &leaks);
-	limits = leaks.count ? limits_begin() : NULL;
+	limits = leaks.count ? limits_begin(daemon->kernel) : NULL;
 	for (size_t i = 0; limits && i < leaks.count; i++)
 		limits_read(limits, leaks.all[i].id, boot_ns(), tasks_of_user, feed, daemon);
 	limits_end(limits);

@@ -815,6 +815,33 @@ int kernel_scan(struct kernel *kernel, record_fn fn, void *user)
 	return err;
 }
 
+struct lt_ns_task *kernel_tasks_in_namespaces(const struct kernel *kernel, size_t *count)
+{
+	int fd = bpf_iter_create(bpf_link__fd(kernel->tracepoints->links.on_namespaces));
+	size_t used = 0, size = 0;
+	char *bytes = NULL, *more;
+	ssize_t got = 1;
+
+	while (fd >= 0 && got) {
+		if (used == size) {
+			more = realloc(bytes, size + 256 * sizeof(struct lt_ns_task));
+			if (!more)
+				break;
+			bytes = more;
+			size += 256 * sizeof(struct lt_ns_task);
+		}
+		got = read(fd, bytes + used, size - used);
+		if (got > 0)
+			used += (size_t)got;
+		else if (got < 0 && errno != EINTR && errno != EAGAIN)
+			break;
+	}
+	if (fd >= 0)
+		close(fd);
+	*count = used / sizeof(struct lt_ns_task);
+	return (struct lt_ns_task *)bytes;
+}
+
 bool kernel_works(const struct kernel *kernel)
 {
 	const struct lifetrace_bpf *skel = kernel->tracepoints;

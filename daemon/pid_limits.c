@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel.h"
 #include "proc.h"
 
 /* kernel/pid.c: once all have been given out, pids below this are not given again. */
@@ -23,6 +24,10 @@ struct limits {
 	struct lt_limit pid_max, threads_max;
 	uint32_t pids_hierarchy; /* of the v1 controller; 0: cgroup2 */
 	char cgroups[PATH_MAX];	 /* where that hierarchy is mounted; "": nowhere */
+	const struct kernel *kernel;
+	struct lt_ns_task *tasks; /* in namespaces, read when first needed */
+	size_t task_count;
+	bool tasks_read;
 };
 
 static const struct lt_limit no_limit = { .max = LT_NO_LIMIT };
@@ -100,12 +105,13 @@ static void read_host(struct limits *limits)
 	limits->pid_max = (struct lt_limit){ max - RESERVED_PIDS, tasks > low ? tasks - low : 0 };
 }
 
-struct limits *limits_begin(void)
+struct limits *limits_begin(const struct kernel *kernel)
 {
 	struct limits *limits = calloc(1, sizeof(*limits));
 
 	if (!limits)
 		return NULL;
+	limits->kernel = kernel;
 	find_cgroups(limits);
 	read_host(limits);
 	return limits;
@@ -129,6 +135,8 @@ uint64_t limits_left_on_host(void)
 
 void limits_end(struct limits *limits)
 {
+	if (limits)
+		free(limits->tasks);
 	free(limits);
 }
 
@@ -232,10 +240,64 @@ static struct lt_limit read_nproc(int dir, limits_count_fn tasks_of, void *user)
 	return limit;
 }
 
+/* ---- of its pid namespace ---- */
+
+/* proc_pid_status(5): NSpid has a number for each level, the host's first. */
+static bool is_in_namespace(int dir)
+{
+	char status[4096];
+	const char *pids;
+
+	if (proc_read_text(dir, "status", status, sizeof(status)) <= 0)
+		return false;
+	pids = find_line(status, "NSpid:");
+	return pids && pids[strspn(pids, "0123456789")] == '\t';
+}
+
+static const struct lt_ns_task *find_task(struct limits *limits, struct lt_id id)
+{
+	if (!limits->tasks_read)
+		limits->tasks = kernel_tasks_in_namespaces(limits->kernel, &limits->task_count);
+	limits->tasks_read = true;
+	for (size_t i = 0; i < limits->task_count; i++)
+		if (limits->tasks[i].id.pid == id.pid &&
+		    limits->tasks[i].id.start_ns == id.start_ns)
+			return &limits->tasks[i];
+	return NULL;
+}
+
+/* As alloc_pid() goes: upwards, and anew from the reserved ones on, which are not given out again. */
+static struct lt_limit limit_of(const struct limits *limits, const struct lt_ns_task *task)
+{
+	uint32_t first = task->next < RESERVED_PIDS ? task->next : RESERVED_PIDS;
+	uint32_t below = 0;
+
+	for (size_t i = 0; i < limits->task_count; i++)
+		below += limits->tasks[i].ns == task->ns && limits->tasks[i].nr < first;
+	return (struct lt_limit){ task->pid_max > first ? task->pid_max - first : 0,
+				  task->allocated > below ? task->allocated - below : 0 };
+}
+
+/* Where its namespace has fewer left than the host. */
+static void read_namespace(struct limits *limits, int dir, struct lt_limits *e)
+{
+	const struct lt_ns_task *task = is_in_namespace(dir) ? find_task(limits, e->id) : NULL;
+	struct lt_limit limit;
+
+	if (!task)
+		return;
+	limit = limit_of(limits, task);
+	if (e->limit[LT_LIMIT_PID_MAX].max != LT_NO_LIMIT &&
+	    room_in(&limit) >= room_in(&e->limit[LT_LIMIT_PID_MAX]))
+		return;
+	e->limit[LT_LIMIT_PID_MAX] = limit;
+	e->pid_ns_init = task->init;
+}
+
 /* ---- all ---- */
 
-void limits_read(const struct limits *limits, struct lt_id id, uint64_t now_ns,
-		 limits_count_fn tasks_of, record_fn fn, void *user)
+void limits_read(struct limits *limits, struct lt_id id, uint64_t now_ns, limits_count_fn tasks_of,
+		 record_fn fn, void *user)
 {
 	union {
 		struct lt_limits e;
@@ -249,6 +311,7 @@ void limits_read(const struct limits *limits, struct lt_id id, uint64_t now_ns,
 		return;
 	e->limit[LT_LIMIT_PID_MAX] = limits->pid_max;
 	e->limit[LT_LIMIT_THREADS_MAX] = limits->threads_max;
+	read_namespace(limits, dir, e);
 	e->limit[LT_LIMIT_NPROC] = read_nproc(dir, tasks_of, user);
 	e->limit[LT_LIMIT_CGROUP] = no_limit;
 	if (*limits->cgroups && proc_read_text(dir, "cgroup", lines, sizeof(lines)) > 0)

@@ -11,12 +11,13 @@
 #include "source.h"
 
 struct limits;
+struct kernel;
 
 /*
  * What holds for the whole host, read now: once for all processes that are
- * asked for in a row. NULL: no memory.
+ * asked for in a row. The kernel is the caller's. NULL: no memory.
  */
-struct limits *limits_begin(void);
+struct limits *limits_begin(const struct kernel *kernel);
 void limits_end(struct limits *limits);
 
 /* Tasks that the host has room for still; LT_NO_LIMIT: that cannot be read. */
@@ -29,7 +30,7 @@ typedef uint64_t (*limits_count_fn)(void *user, uint32_t uid);
  * Hands over the process's record, or none if it is gone. What cannot be read
  * counts as no limit.
  */
-void limits_read(const struct limits *limits, struct lt_id id, uint64_t now_ns,
-		 limits_count_fn tasks_of, record_fn fn, void *user);
+void limits_read(struct limits *limits, struct lt_id id, uint64_t now_ns, limits_count_fn tasks_of,
+		 record_fn fn, void *user);
 
 #endif

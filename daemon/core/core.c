@@ -462,6 +462,7 @@ static void dump_limits(struct dump *dump, const struct leak *leak)
 		e->limit[i].max = LT_NO_LIMIT;
 	if (limits->nearest >= 0)
 		e->limit[limits->nearest] = limits->limit;
+	e->pid_ns_init = limits->pid_ns_init;
 	if (limits->path)
 		e->path_len = dump_text(dump, limits->path, strlen(limits->path));
 	dump_end(dump);

@@ -156,6 +156,8 @@ void leak_set_limits(struct core *core, struct life *parent, const struct lt_lim
 	if (limits->nearest < 0)
 		return;
 	limits->limit = e->limit[limits->nearest];
+	if (limits->nearest == LT_LIMIT_PID_MAX)
+		limits->pid_ns_init = e->pid_ns_init;
 	if (limits->nearest != LT_LIMIT_CGROUP)
 		return;
 	limits->path = core_alloc(core, e->path_len + 1);

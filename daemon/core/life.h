@@ -139,8 +139,9 @@ struct fork {
 struct leak_limits {
 	uint64_t at_ns;
 	struct lt_limit limit;
-	int nearest; /* enum lt_limit_kind; -1: there is none */
-	char *path;  /* of a cgroup's; otherwise NULL */
+	int nearest;	      /* enum lt_limit_kind; -1: there is none */
+	char *path;	      /* of a cgroup's; otherwise NULL */
+	uint32_t pid_ns_init; /* of a pid namespace's pid_max; otherwise 0 */
 };
 
 /* Leaks that nobody is to be told of, in order of their ends. */

@@ -16,7 +16,10 @@ static json_t *rate_json(double per_minute)
 	return json_real((double)(int64_t)(tenths + (tenths < 0 ? -0.5 : 0.5)) / 10);
 }
 
-/* "pids.max of /system.slice/x.service", "RLIMIT_NPROC of uid 1000", "kernel.pid_max" */
+/*
+ * "pids.max of /system.slice/x.service", "RLIMIT_NPROC of uid 1000", "kernel.pid_max",
+ * "kernel.pid_max of the pid namespace of 4711"
+ */
 static json_t *limit_json(const struct leak *leak)
 {
 	const char *name = leak_limit_name(leak);
@@ -24,6 +27,9 @@ static json_t *limit_json(const struct leak *leak)
 
 	if (leak->limits->nearest == LT_LIMIT_NPROC)
 		snprintf(words, sizeof(words), "%s of uid %" PRIu32, name, leak->parent->uid);
+	else if (leak->limits->pid_ns_init)
+		snprintf(words, sizeof(words), "%s of the pid namespace of %" PRIu32, name,
+			 leak->limits->pid_ns_init);
 	else if (leak->limits->path)
 		snprintf(words, sizeof(words), "%s of %s", name, leak->limits->path);
 	else

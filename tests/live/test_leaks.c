@@ -5,6 +5,8 @@
  */
 #include "groups.h"
 
+#include <sys/utsname.h>
+
 #define OWN_UID 64321 /* nobody else's */
 
 static struct lt *start(void)
@@ -327,6 +329,61 @@ LT_TEST(leaking, up_to_the_hosts_limit)
 	/* up to 300 of the tasks have pids that are not given out again */
 	lt_require(int_at(row, "pids_left") > left - 200 && int_at(row, "pids_left") < left + 500,
 		   "%ld left, %ld by /proc", int_at(row, "pids_left"), left);
+	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Before it there is one pid_max, and who writes within a namespace sets the host's. */
+static void need_pid_max_by_namespace(void)
+{
+	struct utsname kernel;
+	int major = 0, minor = 0;
+
+	uname(&kernel);
+	sscanf(kernel.release, "%d.%d", &major, &minor);
+	if (geteuid() || major < 6 || (major == 6 && minor < 14))
+		cr_skip_test("needs root, and Linux 6.14");
+}
+
+static pid_t only_child_of(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	return (pid_t)number_in(path);
+}
+
+/* 301 is the least that the kernel takes. Its init leaks: pids 1 to 8 are in use. */
+LT_TEST(leaking, up_to_its_namespaces_limit)
+{
+	int64_t host_max = number_in("/proc/sys/kernel/pid_max");
+	char member[4096], limit[128];
+	const char *argv[] = { "unshare",
+			       "--pid",
+			       "--fork",
+			       "--kill-child",
+			       "sh",
+			       "-c",
+			       "echo 301 >/proc/sys/kernel/pid_max && exec \"$0\" 7 0",
+			       cast__path("leak", member, sizeof(member)),
+			       NULL };
+	struct cast *cast;
+	struct lt *lt;
+	json_t *row;
+	pid_t init;
+
+	need_pid_max_by_namespace();
+	lt = start();
+	cast = cast__startv(argv);
+	cast__int(cast, "leaking", 0);
+	init = only_child_of(cast__pid(cast));
+	lt__await_event(lt, lt__id(lt, init), "leak-open", 0);
+	row = leak_row(lt, init, NULL, NULL);
+	snprintf(limit, sizeof(limit), "kernel.pid_max of the pid namespace of %d", init);
+	lt_require(!strcmp(str_at(row, "limit"), limit), "%s", str_at(row, "limit"));
+	check_left(cast, row, 301 - 1 - 1 - 7);
+	lt_require(number_in("/proc/sys/kernel/pid_max") == host_max, "the host's was set");
 	json_decref(row);
 	cast__free(cast);
 	lt__stop(lt);
