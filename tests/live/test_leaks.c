@@ -228,6 +228,9 @@ static void check_group_limit(const char *nearest, const char *inner_max, const 
 	char limit[256];
 	json_t *row;
 
+	/* cgroup2: those below a group have the controllers that it hands on; v1 has no such file */
+	write_to_group(root, "cgroup.subtree_control", "+pids");
+	write_to_group(outer_dir, "cgroup.subtree_control", "+pids");
 	set_max(inner_dir, inner_max);
 	set_max(outer_dir, outer_max);
 	cast = cast__start("leak", "0", NULL);
