@@ -515,6 +515,8 @@ static void gather_births(struct rows *rows)
 
 /* ---- views whose rows are lives ---- */
 
+enum { LIVES_ZOMBIES, LIVES_PROCESSES, LIVES_BIRTHS };
+
 static const struct lives_view {
 	enum view_kind view;
 	const char *name;
@@ -522,9 +524,11 @@ static const struct lives_view {
 	void (*gather)(struct rows *rows);
 	view_row_fn row;
 } lives_views[] = {
-	{ VIEW_ZOMBIES, "zombies", COLUMN_ZOMBIE_FOR, gather_zombies, zombie_row },
-	{ VIEW_PROCESSES, "processes", COLUMN_AGE, gather_processes, process_row },
-	{ VIEW_BIRTHS, "births", COLUMN_PER_SECOND, gather_births, birth_row },
+	[LIVES_ZOMBIES] = { VIEW_ZOMBIES, "zombies", COLUMN_ZOMBIE_FOR, gather_zombies,
+			    zombie_row },
+	[LIVES_PROCESSES] = { VIEW_PROCESSES, "processes", COLUMN_AGE, gather_processes,
+			      process_row },
+	[LIVES_BIRTHS] = { VIEW_BIRTHS, "births", COLUMN_PER_SECOND, gather_births, birth_row },
 };
 
 static const struct lives_view *find_lives_view(enum view_kind kind)
@@ -535,10 +539,9 @@ static const struct lives_view *find_lives_view(enum view_kind kind)
 	return NULL;
 }
 
-static json_t *view_lives(enum view_kind kind, const struct core *core, uint64_t now_ns,
+static json_t *view_lives(const struct lives_view *view, const struct core *core, uint64_t now_ns,
 			  const struct filter *filter, const struct viewer *viewer)
 {
-	const struct lives_view *view = find_lives_view(kind);
 	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
 
 	view->gather(&rows);
@@ -548,19 +551,19 @@ static json_t *view_lives(enum view_kind kind, const struct core *core, uint64_t
 json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		     const struct viewer *viewer)
 {
-	return view_lives(VIEW_ZOMBIES, core, now_ns, filter, viewer);
+	return view_lives(&lives_views[LIVES_ZOMBIES], core, now_ns, filter, viewer);
 }
 
 json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		       const struct viewer *viewer)
 {
-	return view_lives(VIEW_PROCESSES, core, now_ns, filter, viewer);
+	return view_lives(&lives_views[LIVES_PROCESSES], core, now_ns, filter, viewer);
 }
 
 json_t *view_births(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		    const struct viewer *viewer)
 {
-	return view_lives(VIEW_BIRTHS, core, now_ns, filter, viewer);
+	return view_lives(&lives_views[LIVES_BIRTHS], core, now_ns, filter, viewer);
 }
 
 /* ---- the same, in pieces ---- */
@@ -622,17 +625,16 @@ struct view_pages *view_pages_new(enum view_kind kind, const struct core *core, 
 				  const struct filter *filter, const struct viewer *viewer)
 {
 	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
-	struct view_pages *pages = calloc(1, sizeof(*pages));
+	const struct lives_view *view = find_lives_view(kind);
+	struct view_pages *pages = view ? calloc(1, sizeof(*pages)) : NULL;
 
 	if (!pages)
 		return NULL;
-	*pages = (struct view_pages){ .view = find_lives_view(kind),
-				      .core = core,
-				      .filter = *filter,
-				      .viewer = *viewer,
-				      .now_ns = now_ns };
-	pages->view->gather(&rows);
-	rows_cut(&rows, pages->view->otherwise);
+	*pages = (struct view_pages){
+		.view = view, .core = core, .filter = *filter, .viewer = *viewer, .now_ns = now_ns
+	};
+	view->gather(&rows);
+	rows_cut(&rows, view->otherwise);
 	if (pages_make_head(pages, &rows) || pages_keep_ids(pages, &rows)) {
 		view_pages_free(pages);
 		pages = NULL;
