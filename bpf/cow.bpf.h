@@ -39,6 +39,14 @@ struct {
 	__type(value, struct lt_cow_slot);
 } lt_cow_slots SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* the daemon sets as many as there are CPUs */
+	__type(key, __u32);
+	__type(value, struct lt_cow_changes);
+} lt_cow_changes SEC(".maps");
+
 static __always_inline struct lt_cow_slot *lt_cow_slot(__u32 tid)
 {
 	__u32 key = tid & (LT_COW_SLOTS - 1);
@@ -86,6 +94,22 @@ static __always_inline void lt_cow_send(struct lt_id id, const struct lt_cow_ent
 	lt_submit(e);
 }
 
+/*
+ * For the daemon's next look. Programs that can be preempted may note two processes
+ * in one place: of one of them the daemon then knows at its next look of all.
+ */
+static __always_inline void lt_cow_note_change(struct lt_cow_entry *entry, __u32 tgid)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct lt_cow_changes *changes = bpf_map_lookup_elem(&lt_cow_changes, &cpu);
+
+	if (!changes || entry->look == changes->look)
+		return;
+	entry->look = changes->look;
+	changes->tgid[changes->count & (LT_COW_CHANGES - 1)] = tgid;
+	changes->count++;
+}
+
 /* From the slot to its process's place, and told when a power of two is passed. */
 static __always_inline void lt_cow_flush(struct lt_cow_slot *slot)
 {
@@ -103,6 +127,7 @@ static __always_inline void lt_cow_flush(struct lt_cow_slot *slot)
 	slot->reuses = 0;
 	__sync_fetch_and_add(&entry->counts.copies, copies);
 	__sync_fetch_and_add(&entry->counts.reuses, reuses);
+	lt_cow_note_change(entry, id.pid);
 	if (entry->counts.copies >= entry->copies_due) {
 		entry->copies_due <<= 1;
 		is_due = true;

@@ -362,6 +362,20 @@ struct lt_cow_entry {
 	__u64 start_ns; /* of the process: the key is only its pid */
 	struct lt_cow_counts counts;
 	__u64 copies_due, reuses_due; /* sent when they come to so many */
+	__u64 look;		      /* the daemon's, at which it was last noted as changed */
+};
+
+#define LT_COW_CHANGES 1024
+
+/*
+ * Whose counts have changed since the daemon looked last, as one CPU noted them:
+ * a ring, in which each process is noted once between two looks. A value of the
+ * map lt_cow_changes.
+ */
+struct lt_cow_changes {
+	__u64 look;  /* counts the daemon's looks, from 1 on; the daemon writes it */
+	__u64 count; /* noted so far */
+	__u32 tgid[LT_COW_CHANGES];
 };
 
 #define LT_COW_SLOTS 4096
@@ -885,7 +899,8 @@ LT_ASSERT(sizeof(struct lt_fork_end) == 40);
 LT_ASSERT(sizeof(struct lt_switches) == 16);
 LT_ASSERT(sizeof(struct lt_cow) == 56);
 LT_ASSERT(sizeof(struct lt_cow_fault) == 64);
-LT_ASSERT(sizeof(struct lt_cow_entry) == 48);
+LT_ASSERT(sizeof(struct lt_cow_entry) == 56);
+LT_ASSERT(sizeof(struct lt_cow_changes) == 16 + 4 * LT_COW_CHANGES);
 LT_ASSERT(LT_OFFSET(lt_cow_slot, start_ns) == 64);
 LT_ASSERT(sizeof(struct lt_cow_slot) == 128);
 LT_ASSERT(sizeof(struct lt_leader_exit) == 40);

@@ -71,6 +71,8 @@ static int share_maps(struct cow_bpf *skel, const struct cow_options *options)
 		err = bpf_map__reuse_fd(skel->maps.lt_cows, options->cows_fd);
 	if (!err)
 		err = bpf_map__reuse_fd(skel->maps.lt_cow_slots, options->slots_fd);
+	if (!err)
+		err = bpf_map__reuse_fd(skel->maps.lt_cow_changes, options->changes_fd);
 	return err;
 }
 

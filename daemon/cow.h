@@ -24,7 +24,7 @@ struct cow_options {
 	enum cow_set wanted;
 	const char *btf_path;  /* NULL: the kernel's own */
 	const struct btf *btf; /* the same, parsed */
-	int ring_fd, counters_fd, cows_fd, slots_fd;
+	int ring_fd, counters_fd, cows_fd, slots_fd, changes_fd;
 	uint64_t wake_bytes;
 	struct pins *pins;
 };

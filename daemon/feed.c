@@ -340,20 +340,13 @@ void feed_asked(struct daemon *daemon, uint64_t pid)
 	free(wants.all);
 }
 
-static void note_judged(void *user, struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags)
-{
-	flags &= LT_PROC_TASKS | LT_PROC_ADOPTER;
-	if (flags)
-		note_want(user, id, cgroup, flags);
-}
-
 void feed_judged(struct daemon *daemon)
 {
 	struct wants wants = { 0 };
 
 	if (!core_totals(daemon->core).flagged)
 		return;
-	core_each_want(daemon->core, note_judged, &wants);
+	core_each_judged(daemon->core, note_want, &wants);
 	feed_wants(daemon, &wants);
 	free(wants.all);
 	kernel_waits(daemon->kernel, feed, daemon);

@@ -19,6 +19,7 @@
 #include <zlib.h>
 
 #include "calls.h"
+#include "cow_counts.h"
 #include "lifetrace.skel.h"
 #include "offers.h"
 #include "release.skel.h"
@@ -38,11 +39,10 @@ struct told {
 
 struct kernel {
 	struct lifetrace_bpf *tracepoints;
-	struct release_bpf *release;	 /* NULL where the kernel allows it not */
-	struct calls *calls;		 /* likewise */
-	struct cow *cow;		 /* likewise */
-	const struct lt_cow_slot *slots; /* LT_COW_SLOTS */
-	__u64 cows_evicted;
+	struct release_bpf *release; /* NULL where the kernel allows it not */
+	struct calls *calls;	     /* likewise */
+	struct cow *cow;	     /* likewise */
+	struct cow_counts *cow_counts;
 	struct ring_buffer *ring;
 	const char *positions; /* two pages of the ring's map: the reader's, the writers' */
 	uint64_t ring_highest;
@@ -199,6 +199,8 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 	err = bpf_map__set_max_entries(skel->maps.lt_ring, (__u32)options->ring_bytes);
 	if (!err)
 		err = bpf_map__set_max_entries(skel->maps.lt_counters, (__u32)kernel->cpus);
+	if (!err)
+		err = bpf_map__set_max_entries(skel->maps.lt_cow_changes, (__u32)kernel->cpus);
 	for (int i = 0; !err && i < LT_BOUNDED; i++)
 		err = bpf_map__set_max_entries(bounded_map(skel, i),
 					       bounded_entries(kernel, options, i));
@@ -210,17 +212,6 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 	err = lifetrace_bpf__load(skel);
 	if (err)
 		return fail(err, "the kernel refuses the BPF programs");
-	return 0;
-}
-
-static int map_slots(struct kernel *kernel)
-{
-	void *memory = mmap(NULL, LT_COW_SLOTS * sizeof(struct lt_cow_slot), PROT_READ, MAP_SHARED,
-			    bpf_map__fd(kernel->tracepoints->maps.lt_cow_slots), 0);
-
-	if (memory == MAP_FAILED)
-		return fail(-errno, "cannot map the slots of COW faults");
-	kernel->slots = memory;
 	return 0;
 }
 
@@ -237,6 +228,21 @@ static int map_counters(struct kernel *kernel)
 		return fail(-errno, "cannot map the counters");
 	kernel->counters = memory;
 	return 0;
+}
+
+static int open_cow_counts(struct kernel *kernel)
+{
+	const struct lifetrace_bpf *from = kernel->tracepoints;
+	const struct cow_counts_options options = {
+		.cows_fd = bpf_map__fd(from->maps.lt_cows),
+		.slots_fd = bpf_map__fd(from->maps.lt_cow_slots),
+		.changes_fd = bpf_map__fd(from->maps.lt_cow_changes),
+		.counters = kernel->counters,
+		.cpus = kernel->cpus,
+	};
+	int err = cow_counts_open(&kernel->cow_counts, &options);
+
+	return err ? fail(err, "cannot map the counts of COW faults") : 0;
 }
 
 /* ---- the ring; what another daemon had read, or another program tells, comes once ---- */
@@ -493,6 +499,7 @@ static void attach_cow(struct kernel *kernel, const struct kernel_options *optio
 					 .counters_fd = bpf_map__fd(from->maps.lt_counters),
 					 .cows_fd = bpf_map__fd(from->maps.lt_cows),
 					 .slots_fd = bpf_map__fd(from->maps.lt_cow_slots),
+					 .changes_fd = bpf_map__fd(from->maps.lt_cow_changes),
 					 .wake_bytes = wake_bytes(options),
 					 .pins = options->pins };
 
@@ -512,7 +519,7 @@ static int open_parts(struct kernel *kernel, const struct kernel_options *option
 	if (!err)
 		err = map_counters(kernel);
 	if (!err)
-		err = map_slots(kernel);
+		err = open_cow_counts(kernel);
 	if (!err)
 		err = open_ring(kernel);
 	if (err)
@@ -734,11 +741,10 @@ void kernel_close(struct kernel *kernel)
 	ring_buffer__free(kernel->ring);
 	if (kernel->positions)
 		munmap((void *)kernel->positions, 2 * (size_t)sysconf(_SC_PAGESIZE));
+	cow_counts_close(kernel->cow_counts);
 	if (kernel->counters)
 		munmap((void *)kernel->counters, kernel->counters_size);
 	calls_free(kernel->calls);
-	if (kernel->slots)
-		munmap((void *)kernel->slots, LT_COW_SLOTS * sizeof(struct lt_cow_slot));
 	cow_close(kernel->cow);
 	release_bpf__destroy(kernel->release);
 	lifetrace_bpf__destroy(kernel->tracepoints);
@@ -907,7 +913,7 @@ void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 	}
 	for (int cpu = 0; cpu < kernel->cpus; cpu++)
 		sent[LT_THREAD] += kernel->counters[cpu].threads;
-	lost[LT_COW] += kernel->cows_evicted;
+	lost[LT_COW] += cow_counts_evicted(kernel->cow_counts);
 	add_misses(kernel, lost);
 	add_evicted(kernel, lost);
 }
@@ -945,106 +951,10 @@ void kernel_waits(struct kernel *kernel, record_fn fn, void *user)
 
 /* ---- copy-on-write ---- */
 
-#define COWS_BATCH 1024
-
-static __u64 sum_of_cows(const struct kernel *kernel, size_t offset)
+void kernel_cows(struct kernel *kernel, bool all, record_fn fn, void *user)
 {
-	__u64 sum = 0;
-
-	for (int cpu = 0; cpu < kernel->cpus; cpu++)
-		sum += *(const __u64 *)((const char *)&kernel->counters[cpu] + offset);
-	return sum;
-}
-
-/* What threads have counted and not yet added to their process's. */
-struct unflushed {
-	__u64 start_ns;
-	__u32 tgid;
-	__s16 copies, reuses;
-};
-
-static int by_tgid(const void *a, const void *b)
-{
-	const struct unflushed *x = a, *y = b;
-
-	return x->tgid < y->tgid ? -1 : x->tgid > y->tgid;
-}
-
-static size_t read_slots(const struct kernel *kernel, struct unflushed all[LT_COW_SLOTS])
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < LT_COW_SLOTS; i++) {
-		const volatile struct lt_cow_slot *slot = &kernel->slots[i];
-
-		if (slot->tid && (slot->copies || slot->reuses))
-			all[count++] = (struct unflushed){ slot->start_ns, slot->tgid, slot->copies,
-							   slot->reuses };
-	}
-	qsort(all, count, sizeof(all[0]), by_tgid);
-	return count;
-}
-
-static void add_unflushed(struct lt_cow *record, const struct unflushed *all, size_t count)
-{
-	const struct unflushed key = { .tgid = (__u32)record->id.pid };
-	const struct unflushed *at = bsearch(&key, all, count, sizeof(all[0]), by_tgid);
-
-	while (at && at > all && at[-1].tgid == key.tgid)
-		at--;
-	for (; at && at < all + count && at->tgid == key.tgid; at++) {
-		if (at->start_ns != record->id.start_ns)
-			continue;
-		record->counts.copies += (__u64)(__s64)at->copies;
-		record->counts.reuses += (__u64)(__s64)at->reuses;
-	}
-}
-
-/* Returns how many processes there are. */
-static __u32 read_cows(const struct kernel *kernel, record_fn fn, void *user)
-{
-	static struct unflushed unflushed[LT_COW_SLOTS];
-	static struct lt_cow_entry entries[COWS_BATCH];
-	static __u32 keys[COWS_BATCH];
-	int fd = bpf_map__fd(kernel->tracepoints->maps.lt_cows), err = 0;
-	struct lt_cow record = { .hdr = { .size = sizeof(record), .kind = LT_COWS } };
-	size_t more = read_slots(kernel, unflushed);
-	__u32 at, all = 0, count;
-
-	record.hdr.time_ns = boot_ns(); /* not later than what is read */
-	while (!err) {
-		count = COWS_BATCH;
-		err = bpf_map_lookup_batch(fd, all ? &at : NULL, &at, keys, entries, &count, NULL);
-		if (err && err != -ENOENT) /* the last batch says so */
-			break;
-		all += count;
-		for (__u32 i = 0; i < count; i++) {
-			record.id.pid = keys[i];
-			record.id.start_ns = entries[i].start_ns;
-			record.counts = entries[i].counts;
-			add_unflushed(&record, unflushed, more);
-			fn(user, &record, sizeof(record));
-		}
-	}
-	return all;
-}
-
-/*
- * Who lost its place is neither among those that are there, nor did it give it
- * back. Read in this order, so that who comes and goes meanwhile is not taken
- * for one of them.
- */
-void kernel_cows(struct kernel *kernel, record_fn fn, void *user)
-{
-	__u64 begun = sum_of_cows(kernel, offsetof(struct lt_counters, put[LT_BOUNDED_COWS])),
-	      there;
-
-	if (!kernel->cow)
-		return;
-	there = read_cows(kernel, fn, user) +
-		sum_of_cows(kernel, offsetof(struct lt_counters, taken[LT_BOUNDED_COWS]));
-	if (begun > there && begun - there > kernel->cows_evicted)
-		kernel->cows_evicted = begun - there;
+	if (kernel->cow)
+		cow_counts_read(kernel->cow_counts, all, boot_ns(), fn, user);
 }
 
 int kernel_look_at_cow(struct kernel *kernel, uint32_t pid)

@@ -120,8 +120,8 @@ void kernel_counts(const struct kernel *kernel, __u64 sent[LT_KERNEL_KINDS],
 /* Calls fn with an LT_WAITS record for each process that ever waited and lives. */
 void kernel_waits(struct kernel *kernel, record_fn fn, void *user);
 
-/* Calls fn with an LT_COWS record for each process that COW faults were counted of. */
-void kernel_cows(struct kernel *kernel, record_fn fn, void *user);
+/* See cow_counts_read(); nothing where COW is not observed. */
+void kernel_cows(struct kernel *kernel, bool all, record_fn fn, void *user);
 
 /* See cow_look_at(). Returns 0, or -EOPNOTSUPP where COW is not observed. */
 int kernel_look_at_cow(struct kernel *kernel, uint32_t pid);

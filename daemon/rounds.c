@@ -214,6 +214,7 @@ void make_pass(struct daemon *daemon, bool seed)
 	record.hdr.time_ns = boot_ns();
 	feed(daemon, &record, sizeof(record));
 	feed_clock(daemon);
+	kernel_cows(daemon->kernel, true, feed_news, daemon);
 	feed_proc(daemon);
 	feed_names(daemon);
 	/* a leak that takes the last pids is told of, whether or not one asks */
@@ -290,7 +291,7 @@ void refresh(void *user)
 	feed_dying(daemon);
 	feed_counts(daemon);
 	kernel_waits(daemon->kernel, feed, daemon);
-	kernel_cows(daemon->kernel, feed_news, daemon);
+	kernel_cows(daemon->kernel, false, feed_news, daemon);
 	feed_proc(daemon);
 	feed_tick(daemon);
 	feed_limits(daemon);
@@ -305,7 +306,7 @@ void refresh_counts(void *user)
 	drain(daemon);
 	feed_judged(daemon);
 	feed_counts(daemon);
-	kernel_cows(daemon->kernel, feed_news, daemon);
+	kernel_cows(daemon->kernel, false, feed_news, daemon);
 	feed_limits(daemon);
 	feed_health(daemon);
 	plan_due(daemon);

@@ -111,6 +111,20 @@ void core_each_want(const struct core *core, core_want_fn fn, void *user)
 	}
 }
 
+void core_each_judged(const struct core *core, core_want_fn fn, void *user)
+{
+	static const struct lt_cgroup_id nowhere;
+	const struct leak *leak;
+
+	EACH_LEAK(core, leak)
+	{
+		uint32_t want = leak->flagged ? judged_want(core, leak->parent) : 0;
+
+		if (want)
+			fn(user, leak->parent->id, nowhere, want);
+	}
+}
+
 uint64_t core_hook_since(const struct core *core, const char *what)
 {
 	for (int i = 0; i < HOOKS_MAX && core->hooks[i].what; i++)
@@ -565,6 +579,7 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 	struct dump *dump = calloc(1, sizeof(*dump));
 	struct cgroup_info *cgroup, *next_cgroup;
 	const struct stack *stack;
+	const struct leak *leak;
 	struct life *life;
 
 	if (!dump)
@@ -594,9 +609,8 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 		dump_life(dump, life);
 	DL_FOREACH(core->stacks, stack)
 		stack_dump(stack, emit, user);
-	EACH_LIFE(core, life)
-		if (life->leak)
-			dump_leak(dump, life->leak);
+	EACH_LEAK(core, leak)
+	dump_leak(dump, leak);
 	dump_begin(dump, LT_COUNTS);
 	memcpy(dump->record.counts.count, core->sent, sizeof(core->sent));
 	dump_end(dump);

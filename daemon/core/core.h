@@ -133,6 +133,9 @@ typedef void (*core_want_fn)(void *user, struct lt_id id, struct lt_cgroup_id cg
 			     uint32_t proc_flags);
 void core_each_want(const struct core *core, core_want_fn fn, void *user);
 
+/* The same, but only for what parents of flagged zombies are judged by. */
+void core_each_judged(const struct core *core, core_want_fn fn, void *user);
+
 /*
  * The same for who is asked about by pid: that process and its parent, with
  * LT_PROC_TASKS and LT_PROC_ADOPTER.

@@ -54,6 +54,7 @@ struct leak *leak_new(struct core *core, struct life *parent)
 	if (!leak)
 		return NULL;
 	leak->parent = parent;
+	DL_APPEND2(core->leaks, leak, all_prev, all_next);
 	DL_FOREACH2(parent->children, child, sibling_next)
 		if (is_zombie(child))
 			rate_add(&leak->rate, life_held_ns(child), 1);
@@ -125,6 +126,7 @@ void leak_free(struct core *core, struct leak *leak)
 	limits_free(core, leak);
 	core->leakers_version += leak->flagged > 0;
 	leak->parent->leak = NULL;
+	DL_DELETE2(core->leaks, leak, all_prev, all_next);
 	core_release(core, leak, sizeof(*leak));
 }
 
@@ -193,14 +195,11 @@ const char *leak_limit_name(const struct leak *leak)
 
 void core_each_leak(const struct core *core, uint64_t before_ns, core_id_fn fn, void *user)
 {
-	const struct life *life;
+	const struct leak *leak;
 
-	EACH_LIFE(core, life) {
-		const struct leak *leak = life->leak;
-
-		if (leak && leak->since_ns && (!leak->limits || leak->limits->at_ns < before_ns))
-			fn(user, life->id);
-	}
+	EACH_LEAK(core, leak)
+	if (leak->since_ns && (!leak->limits || leak->limits->at_ns < before_ns))
+		fn(user, leak->parent->id);
 }
 
 void core_each_of_user(const struct core *core, uint32_t uid, core_task_fn fn, void *user)

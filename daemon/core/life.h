@@ -156,7 +156,8 @@ struct silence {
 /* A parent with flagged zombies. since_ns 0: not open. */
 struct leak {
 	struct life *parent;
-	struct leak *prev, *next; /* among those that settle, by shrunk_ns */
+	struct leak *prev, *next;	  /* among those that settle, by shrunk_ns */
+	struct leak *all_prev, *all_next; /* among all, as they were made */
 	uint64_t since_ns;
 	uint64_t shrunk_ns; /* fewer than the low-water mark since; 0: not */
 	uint32_t flagged;
@@ -275,7 +276,7 @@ struct core {
 	size_t life_count;
 	struct cgroup_info *cgroups;
 	struct life *queues[QUEUES];
-	struct leak *settling;
+	struct leak *leaks, *settling;
 	struct hold *held[WEIGHTS];
 	struct silence *silences;
 	struct stack *stacks;
@@ -417,6 +418,9 @@ void stack_dump(const struct stack *stack, core_emit_fn emit, void *user);
 const struct silence *silence_of(const struct core *core, const struct life *parent);
 void silence_apply(struct core *core, const struct lt_silence *e);
 void silence_end(struct core *core, struct silence *silence);
+
+/* All leaks, those that are not open too, as they were made. */
+#define EACH_LEAK(core, leak) DL_FOREACH2((core)->leaks, leak, all_next)
 
 /* leak.c: made for a parent when it gets its first flagged zombie */
 struct leak *leak_new(struct core *core, struct life *parent);

@@ -354,14 +354,18 @@ void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_
 /* In order of birth: what is told must not depend on the hash. */
 static void each_leak(struct core *core, void (*fn)(struct core *core, struct leak *leak))
 {
-	struct life **parents = malloc((core->life_count + 1) * sizeof(struct life *)), *life;
+	struct life **parents;
+	struct leak *leak;
 	size_t count = 0;
 
+	EACH_LEAK(core, leak)
+	count++;
+	parents = malloc((count + 1) * sizeof(struct life *));
 	if (!parents)
 		return;
-	EACH_LIFE(core, life)
-		if (life->leak)
-			parents[count++] = life;
+	count = 0;
+	EACH_LEAK(core, leak)
+	parents[count++] = leak->parent;
 	qsort(parents, count, sizeof(struct life *), life_order);
 	for (size_t i = 0; i < count; i++)
 		fn(core, parents[i]->leak);

@@ -73,11 +73,11 @@ void stack_dump(const struct stack *stack, core_emit_fn emit, void *user)
 
 void core_each_leaker(const struct core *core, core_id_fn fn, void *user)
 {
-	const struct life *life;
+	const struct leak *leak;
 
-	EACH_LIFE(core, life)
-		if (life->leak && life->leak->flagged && life->state < LT_EXITING)
-			fn(user, life->id);
+	EACH_LEAK(core, leak)
+	if (leak->flagged && leak->parent->state < LT_EXITING)
+		fn(user, leak->parent->id);
 }
 
 uint64_t core_leakers_version(const struct core *core)

@@ -151,7 +151,7 @@ json_t *view_alerts(const struct core *core, uint64_t now_ns, const struct viewe
 {
 	json_t *document = json_object(), *array = json_array();
 	struct alert_change alert = { .firing = true };
-	const struct life *life;
+	const struct leak *leak;
 
 	for (int kind = 0; kind < ALERT_KINDS; kind++) {
 		alert.kind = (enum alert_kind)kind;
@@ -160,10 +160,10 @@ json_t *view_alerts(const struct core *core, uint64_t now_ns, const struct viewe
 		if (alert.since_ns)
 			add_row(array, core, &alert, NULL, now_ns);
 	}
-	EACH_LIFE(core, life)
-		if (life->leak && life->leak->since_ns && life->leak->told &&
-		    !silence_of(core, life) && may_know(viewer, life->uid))
-			add_leak(array, core, life, now_ns);
+	EACH_LEAK(core, leak)
+		if (leak->since_ns && leak->told && !silence_of(core, leak->parent) &&
+		    may_know(viewer, leak->parent->uid))
+			add_leak(array, core, leak->parent, now_ns);
 	set(document, "time_ns", integer(now_ns));
 	set(document, "alerts", array);
 	return document;

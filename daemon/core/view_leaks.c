@@ -114,22 +114,22 @@ static json_t *leak_row(const struct rows *rows, const struct row *row)
 	return object;
 }
 
-static bool wants_leak(const struct rows *rows, const struct life *life)
+static bool wants_leak(const struct rows *rows, const struct leak *leak)
 {
-	return life->leak && life->leak->since_ns && life->zombies >= rows->filter->min &&
-	       filter_life(rows->filter, life) &&
-	       filter_age(rows->filter, leak_age(life->leak).oldest_ns, rows->now_ns);
+	return leak->since_ns && leak->parent->zombies >= rows->filter->min &&
+	       filter_life(rows->filter, leak->parent) &&
+	       filter_age(rows->filter, leak_age(leak).oldest_ns, rows->now_ns);
 }
 
 json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		   const struct viewer *viewer)
 {
 	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
-	const struct life *life;
+	const struct leak *leak;
 
-	EACH_LIFE(core, life)
-		if (wants_leak(&rows, life))
-			rows_add(&rows, life);
+	EACH_LEAK(core, leak)
+	if (wants_leak(&rows, leak))
+		rows_add(&rows, leak->parent);
 	return view_rows(&rows, COLUMN_HOLDS, "leaks", leak_row);
 }
 

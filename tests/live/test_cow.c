@@ -3,13 +3,17 @@
  * that /proc/PID/pagemap showed before and after, and against the kernel's own
  * delay accounting.
  */
+#include "event.h"
 #include "harness.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -518,6 +522,81 @@ LT_TEST(cow, places_are_bounded)
 	close(open_end[0]);
 	for (int i = 0; i < CROWD; i++)
 		waitpid(crowd[i], NULL, 0);
+	lt__stop(lt);
+}
+
+#define FAMILY 1200 /* more than one CPU notes between two looks */
+#define WRITTEN 70  /* pages: enough that the kernel side adds them to the process's count */
+
+static pid_t fork_writer(char *pages, size_t page, int ready, const int gate[2])
+{
+	pid_t pid = fork();
+	char byte = 0;
+
+	if (pid)
+		return pid;
+	close(gate[1]);
+	for (size_t i = 0; i < WRITTEN; i++)
+		pages[i * page] = 1;
+	if (write(ready, &byte, 1) == 1)
+		byte = (char)read(gate[0], &byte, 1);
+	_exit(byte);
+}
+
+/* Children that run this program, and of which a look shows that they copied what they wrote. */
+static int count_writers(struct lt *lt)
+{
+	json_t *document = lt__json(lt, NULL, "ps", NULL), *row;
+	char own[LT_COMM_LEN];
+	int writers = 0;
+	size_t i;
+
+	prctl(PR_GET_NAME, own);
+	json_array_foreach(json_object_get(document, "processes"), i, row) {
+		const char *comm = json_string_value(json_object_get(row, "comm"));
+
+		if (int_at(row, "ppid") == getpid() && comm && !strcmp(comm, own) &&
+		    int_at(row, "cow.copies") >= WRITTEN)
+			writers++;
+	}
+	json_decref(document);
+	return writers;
+}
+
+LT_TEST(cow, a_crowd_between_two_looks)
+{
+	struct lt *lt = start_observing("--repair-interval", "1h");
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int ready[2], gate[2];
+	cpu_set_t one, before;
+	char *pages, byte;
+	int writers;
+
+	pages = mmap(NULL, WRITTEN * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
+	lt_require(pages != MAP_FAILED && !pipe(ready) && !pipe(gate), "pages and pipes");
+	madvise(pages, WRITTEN * page, MADV_NOHUGEPAGE);
+	memset(pages, 2, WRITTEN * page);
+	lt_require(count_writers(lt) == 0, "children");
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	lt_require(!sched_getaffinity(0, sizeof(before), &before) &&
+			   !sched_setaffinity(0, sizeof(one), &one),
+		   "affinity");
+	for (int i = 0; i < FAMILY; i++)
+		lt_require(fork_writer(pages, page, ready[1], gate) > 0, "fork %d", i);
+	for (int i = 0; i < FAMILY; i++)
+		lt_require(read(ready[0], &byte, 1) == 1, "child %d", i);
+	writers = count_writers(lt);
+	lt_require(writers == FAMILY, "%d of %d", writers, FAMILY);
+	sched_setaffinity(0, sizeof(before), &before);
+	for (int i = 0; i < 2; i++) {
+		close(gate[i]);
+		close(ready[i]);
+	}
+	munmap(pages, WRITTEN * page);
+	for (int i = 0; i < FAMILY; i++)
+		wait(NULL);
 	lt__stop(lt);
 }
 
