@@ -90,10 +90,11 @@
 	X(65, HEALTH, health, lt_health)      /* the daemon's own, as somebody looked */ \
 	X(66, ALERT_POLICY, alert_policy, lt_alert_policy)                        \
 	X(67, ALERT, alert, lt_alert)         /* one of another table */          \
-	X(68, NAMES, names, lt_names)         /* a container's, as its runtime or the kubelet has them */
+	X(68, NAMES, names, lt_names)         /* a container's, as its runtime or the kubelet has them */ \
+	X(69, BIRTHS, births, lt_births)      /* a life's children: from another table */
 // clang-format on
 
-#define LT_KIND_MAX 69
+#define LT_KIND_MAX 70
 #define LT_KERNEL_KINDS 32 /* kinds below this are counted by the kernel side */
 
 enum lt_kind {
@@ -665,6 +666,15 @@ struct lt_adoption {
 	__u64 since_ns;
 };
 
+/* How many children a process has borne, threads' included. */
+struct lt_births {
+	struct lt_hdr hdr;
+	struct lt_id id;
+	__u64 count;
+	__u64 second;	   /* of boot time, that of the latest */
+	__u32 now, before; /* in that second, and in the one before it */
+};
+
 /* X(NAME, name): what bounds the number of pids; see daemon/pid_limits.h. */
 // clang-format off
 #define LT_LIMIT_KINDS(X)                      \
@@ -919,6 +929,7 @@ LT_ASSERT(LT_OFFSET(lt_tasks, thread) == 120);
 LT_ASSERT(sizeof(struct lt_adopter) == 48);
 LT_ASSERT(sizeof(struct lt_reaping) == 416);
 LT_ASSERT(sizeof(struct lt_adoption) == 40);
+LT_ASSERT(sizeof(struct lt_births) == 56);
 LT_ASSERT(sizeof(struct lt_stack) == 320);
 LT_ASSERT(sizeof(struct lt_stack_part) == 1064);
 LT_ASSERT(LT_OFFSET(lt_limits, path) == 104);

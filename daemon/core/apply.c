@@ -924,6 +924,14 @@ static void apply_adoption(struct core *core, const struct lt_adoption *e)
 	core->restoring = false;
 }
 
+static void apply_births(struct core *core, const struct lt_births *e)
+{
+	struct life *life = life_find(core, e->id);
+
+	if (life && life_make_rare(core, life))
+		life->rare->births = (struct births){ e->count, e->second, e->now, e->before };
+}
+
 static void restore_kin(struct core *core, struct life *life, const struct lt_life *e)
 {
 	struct kin *kin;

@@ -116,8 +116,7 @@ void core_each_judged(const struct core *core, core_want_fn fn, void *user)
 	static const struct lt_cgroup_id nowhere;
 	const struct leak *leak;
 
-	EACH_LEAK(core, leak)
-	{
+	EACH_LEAK(core, leak) {
 		uint32_t want = leak->flagged ? judged_want(core, leak->parent) : 0;
 
 		if (want)
@@ -240,6 +239,7 @@ struct dump {
 		struct lt_tasks tasks;
 		struct lt_reaping reaping;
 		struct lt_adoption adoption;
+		struct lt_births births;
 		struct lt_alert_policy alert_policy;
 		struct lt_alert alert;
 		char bytes[LT_RECORD_MAX];
@@ -390,6 +390,22 @@ static void dump_program(struct dump *dump, const struct program *program)
 		(uint16_t)dump_text(dump, program->text + program->exe_len, program->args_len);
 }
 
+static void dump_births(struct dump *dump, const struct life *life)
+{
+	const struct births *births = &life_rare(life)->births;
+	struct lt_births *e = &dump->record.births;
+
+	if (!births->count)
+		return;
+	dump_begin(dump, LT_BIRTHS);
+	e->id = life->id;
+	e->count = births->count;
+	e->second = births->second;
+	e->now = births->now;
+	e->before = births->before;
+	dump_end(dump);
+}
+
 static void dump_life(struct dump *dump, const struct life *life)
 {
 	struct lt_life *e = &dump->record.life;
@@ -425,6 +441,7 @@ static void dump_life(struct dump *dump, const struct life *life)
 	memcpy(e->comm, life->comm, LT_COMM_LEN);
 	dump_program(dump, life->program);
 	dump_end(dump);
+	dump_births(dump, life);
 }
 
 static void dump_alert(struct dump *dump, enum alert_kind kind, const struct alert *alert,
@@ -610,7 +627,7 @@ void core_dump_lately(const struct core *core, size_t reaped_max, core_emit_fn e
 	DL_FOREACH(core->stacks, stack)
 		stack_dump(stack, emit, user);
 	EACH_LEAK(core, leak)
-	dump_leak(dump, leak);
+		dump_leak(dump, leak);
 	dump_begin(dump, LT_COUNTS);
 	memcpy(dump->record.counts.count, core->sent, sizeof(core->sent));
 	dump_end(dump);

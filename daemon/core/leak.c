@@ -198,8 +198,8 @@ void core_each_leak(const struct core *core, uint64_t before_ns, core_id_fn fn, 
 	const struct leak *leak;
 
 	EACH_LEAK(core, leak)
-	if (leak->since_ns && (!leak->limits || leak->limits->at_ns < before_ns))
-		fn(user, leak->parent->id);
+		if (leak->since_ns && (!leak->limits || leak->limits->at_ns < before_ns))
+			fn(user, leak->parent->id);
 }
 
 void core_each_of_user(const struct core *core, uint32_t uid, core_task_fn fn, void *user)

@@ -359,13 +359,13 @@ static void each_leak(struct core *core, void (*fn)(struct core *core, struct le
 	size_t count = 0;
 
 	EACH_LEAK(core, leak)
-	count++;
+		count++;
 	parents = malloc((count + 1) * sizeof(struct life *));
 	if (!parents)
 		return;
 	count = 0;
 	EACH_LEAK(core, leak)
-	parents[count++] = leak->parent;
+		parents[count++] = leak->parent;
 	qsort(parents, count, sizeof(struct life *), life_order);
 	for (size_t i = 0; i < count; i++)
 		fn(core, parents[i]->leak);

@@ -76,8 +76,8 @@ void core_each_leaker(const struct core *core, core_id_fn fn, void *user)
 	const struct leak *leak;
 
 	EACH_LEAK(core, leak)
-	if (leak->flagged && leak->parent->state < LT_EXITING)
-		fn(user, leak->parent->id);
+		if (leak->flagged && leak->parent->state < LT_EXITING)
+			fn(user, leak->parent->id);
 }
 
 uint64_t core_leakers_version(const struct core *core)

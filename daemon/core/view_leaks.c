@@ -128,8 +128,8 @@ json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter
 	const struct leak *leak;
 
 	EACH_LEAK(core, leak)
-	if (wants_leak(&rows, leak))
-		rows_add(&rows, leak->parent);
+		if (wants_leak(&rows, leak))
+			rows_add(&rows, leak->parent);
 	return view_rows(&rows, COLUMN_HOLDS, "leaks", leak_row);
 }
 

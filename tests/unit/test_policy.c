@@ -536,7 +536,7 @@ static char *document(const struct bench *bench, view_fn view)
 
 static void check_same(const struct bench *a, const struct bench *b)
 {
-	static const view_fn views[] = { view_zombies, view_processes, view_leaks };
+	static const view_fn views[] = { view_zombies, view_processes, view_leaks, view_births };
 
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
 		char *x = document(a, views[i]), *y = document(b, views[i]);
