@@ -33,7 +33,7 @@ static const struct {
 	cap_value_t cap;
 	const char *name;
 } steps[] = {
-	{ CAP_BPF, "cap_bpf" }, /* any bpf(2) before 5.19, c8644cd0efe7; new maps ever after */
+	{ CAP_BPF, "cap_bpf" }, /* any bpf(2) before 5.19, c8644cd0efe7 */
 	{ CAP_PERFMON, "cap_perfmon" },
 };
 
@@ -92,7 +92,7 @@ static int forget_others(void)
 /* No version of a kernel tells what it wants (distributions differ): it is tried. */
 static int drop_capabilities(const struct confine_options *options, size_t *kept)
 {
-	size_t count = options->libraries ? STEPS : options->pin_dir && *options->pin_dir;
+	size_t count = options->libraries ? STEPS : 0;
 	int err;
 
 	for (;; count++) {
@@ -191,8 +191,6 @@ static int allow_files(int ruleset, const struct confine_options *options, uint6
 	if (!err && options->writes_in)
 		err = allow_below(ruleset, options->writes_in,
 				  (READS | MAKES | REMOVES | WRITES) & handled);
-	if (!err && options->pin_dir && *options->pin_dir)
-		err = allow_below(ruleset, options->pin_dir, READS | MAKES | REMOVES);
 	return err;
 }
 
@@ -284,8 +282,8 @@ static const struct rule {
 	/* a call that was interrupted goes on; its own death by a bug */
 	CALL(restart_syscall), CALL(rt_sigreturn), CALL(rt_sigaction), CALL(gettid),
 	CALL(tgkill),
-	/* maps to keep what is known in */
-	BPF(BPF_MAP_CREATE, PINS), BPF(BPF_OBJ_PIN, PINS),
+	/* the files that what is known is kept in */
+	CALL(fallocate, PINS), CALL(ftruncate, PINS),
 	/* uprobes */
 	CALL(bpf, LIBRARIES), CALL(perf_event_open, LIBRARIES), CALL(ioctl, LIBRARIES),
 	CALL(pread64, LIBRARIES), CALL(open_tree, LIBRARIES), CALL(fstatfs, LIBRARIES), CALL(lseek, LIBRARIES),
@@ -336,7 +334,7 @@ int confine(const struct confine_options *options, char words[CONFINE_WORDS_SIZE
 	privileges = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
 	files = restrict_files(options, &version);
 	calls = restrict_syscalls((options->libraries ? WITH_LIBRARIES : 0) |
-				  (options->pin_dir && *options->pin_dir ? WITH_PINS : 0));
+				  (options->pins ? WITH_PINS : 0));
 	used = snprintf(words, CONFINE_WORDS_SIZE, "%s%s%s%s", kept ? "" : "no capability",
 			kept ? steps[0].name : "", kept > 1 ? " and " : "",
 			kept > 1 ? steps[1].name : "");

@@ -15,7 +15,7 @@ struct confine_options {
 	const char *config;	  /* its directory is read again; NULL */
 	const char *removes_in;	  /* directory that files are removed from at the end; NULL */
 	const char *writes_in;	  /* directory that files are written to; NULL */
-	const char *pin_dir;	  /* pins are made and removed there, and maps made; NULL or "" */
+	bool pins;		  /* what is known is kept in files that grow */
 	const char *const *lists; /* directories whose entries are read, NULL ends them */
 	const char *const *reads; /* and whose files are */
 	bool libraries;		  /* C libraries are opened and probed, wherever they lie */

@@ -83,7 +83,7 @@ int daemon_detach(const struct settings *settings, bool stale_only)
 {
 	const char *dir = *settings->pin_dir ? settings->pin_dir : PINS_DEFAULT_DIR;
 	char why[PINS_WHY_SIZE];
-	int count = pins_detach_all(dir, stale_only, why);
+	int count = keep_detach_all(dir, settings->journal_dir, stale_only, why);
 
 	if (count == -EBUSY && stale_only)
 		return 0;
@@ -379,7 +379,8 @@ static struct notify_news news(void *user)
 
 static int open_pins(struct daemon *daemon)
 {
-	int err = keep_open(&daemon->keep, daemon->settings->pin_dir);
+	int err =
+		keep_open(&daemon->keep, daemon->settings->pin_dir, daemon->settings->journal_dir);
 
 	if (err)
 		log_error("%s", daemon->keep.why);
@@ -475,7 +476,7 @@ static void give_up_rights(struct daemon *daemon, const struct invocation *invoc
 		.writes_in = *daemon->settings->silences ?
 				     dirname(strcpy(state, daemon->settings->silences)) :
 				     NULL,
-		.pin_dir = daemon->settings->pin_dir,
+		.pins = daemon->keep.pins,
 		.lists = names_listed,
 		.reads = names_read,
 		.libraries = daemon->handlers,

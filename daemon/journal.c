@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "journal.h"
 
-#include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "event.h"
 
-#define PAGE 4096U /* of the maps, as values of one are */
 #define HALF_MIN (4U << 20)
 
 /* The beginning of a half. A reader sees size bytes of records, whenever the writer died. */
@@ -23,81 +25,109 @@ struct half {
 };
 
 struct journal {
-	struct pins *pins;
+	int fds[2];
 	struct half *halves[2];
 	size_t mapped[2];
 	int current;   /* the half that counts */
 	int writing;   /* the half that is appended to */
-	size_t size;   /* of that, private: the map's is only written */
+	size_t size;   /* of that, private: the file's is only written */
 	size_t before; /* that of the current one, while the other is begun */
 };
 
-static const char *const names[] = { "journal_0", "journal_1" };
+/* ---- the two files ---- */
 
-/* ---- the two maps ---- */
-
-static int map_half(struct journal *journal, int which, int fd)
+/* Of what has this name, so that two have not the same: as a file name, with an end. */
+static int half_path(char path[PATH_MAX], const char *dir, const char *name, int which)
 {
-	struct bpf_map_info info = { 0 };
-	__u32 len = sizeof(info);
-	void *memory;
-	size_t size;
+	int at = snprintf(path, PATH_MAX, "%s/", dir);
+	int len = snprintf(path + at, at < PATH_MAX ? (size_t)(PATH_MAX - at) : 0, "%s.%d",
+			   name + strspn(name, "/"), which);
 
-	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+	if (at + len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	for (char *p = path + at; *p; p++)
+		*p = *p == '/' ? '-' : *p;
+	return 0;
+}
+
+/* Made with those above it. */
+static int make_directory(const char *dir)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s", dir) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	for (char *p = path + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -errno;
+		*p = '/';
+	}
+	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+/* What others could have written is not believed. */
+static int check_file(int fd, size_t *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
 		return -errno;
-	if (info.type != BPF_MAP_TYPE_ARRAY || info.value_size != PAGE)
-		return -EPROTO;
-	size = (size_t)info.max_entries * PAGE;
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
+	    st.st_mode & (S_IRWXG | S_IRWXO))
+		return -EPERM;
+	*size = (size_t)st.st_size;
+	return 0;
+}
+
+/* All of it is there from the beginning: a file system that is full is told of now. */
+static int resize_half(struct journal *journal, int which, size_t bytes)
+{
+	int fd = journal->fds[which];
+	void *memory;
+
+	if (posix_fallocate(fd, 0, (off_t)bytes) || ftruncate(fd, (off_t)bytes))
+		return -ENOSPC;
+	memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	if (journal->halves[which])
 		munmap(journal->halves[which], journal->mapped[which]);
 	journal->halves[which] = memory;
-	journal->mapped[which] = size;
+	journal->mapped[which] = bytes;
 	return 0;
 }
 
-static int make_half(struct journal *journal, int which, size_t bytes)
+static int open_half(struct journal *journal, const char *dir, const char *name, int which)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	uint32_t pages = (uint32_t)((bytes + PAGE - 1) / PAGE);
-	int fd =
-		bpf_map_create(BPF_MAP_TYPE_ARRAY, "lt_journal", sizeof(__u32), PAGE, pages, &opts);
-	int err;
+	char path[PATH_MAX];
+	size_t size = 0;
+	int err = half_path(path, dir, name, which), *fd = &journal->fds[which];
 
-	if (fd < 0)
-		return fd;
-	err = pins_put_map(journal->pins, names[which], fd);
-	if (!err)
-		err = map_half(journal, which, fd);
-	close(fd);
-	return err;
+	if (err)
+		return err;
+	*fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (*fd < 0)
+		return -errno;
+	err = check_file(*fd, &size);
+	return err ? err : resize_half(journal, which, size > HALF_MIN ? size : HALF_MIN);
 }
 
-static int open_half(struct journal *journal, int which)
-{
-	int fd = pins_get_map(journal->pins, names[which]), err;
-
-	if (fd < 0)
-		return make_half(journal, which, HALF_MIN);
-	err = map_half(journal, which, fd);
-	close(fd);
-	return err == -EPROTO ? make_half(journal, which, HALF_MIN) : err;
-}
-
-int journal_open(struct journal **journal, struct pins *pins)
+int journal_open(struct journal **journal, const char *dir, const char *name)
 {
 	struct journal *j = calloc(1, sizeof(*j));
-	int err = j ? 0 : -ENOMEM;
+	int err;
 
 	*journal = NULL;
 	if (!j)
-		return err;
-	j->pins = pins;
+		return -ENOMEM;
+	j->fds[0] = j->fds[1] = -1;
+	err = make_directory(dir);
 	for (int i = 0; !err && i < 2; i++)
-		err = open_half(j, i);
-	if (err || !j->halves[0] || !j->halves[1]) {
+		err = open_half(j, dir, name, i);
+	if (err) {
 		journal_close(j);
 		return err;
 	}
@@ -111,10 +141,23 @@ void journal_close(struct journal *journal)
 {
 	if (!journal)
 		return;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		if (journal->halves[i])
 			munmap(journal->halves[i], journal->mapped[i]);
+		if (journal->fds[i] >= 0)
+			close(journal->fds[i]);
+	}
 	free(journal);
+}
+
+void journal_remove(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	for (int i = 0; i < 2; i++)
+		if (!half_path(path, dir, name, i))
+			unlink(path);
+	rmdir(dir); /* if it was the last */
 }
 
 /* ---- reading ---- */
@@ -157,21 +200,18 @@ bool journal_append(struct journal *journal, const void *record, size_t len)
 	return true;
 }
 
-int journal_begin(struct journal *journal, size_t bytes)
+void journal_begin(struct journal *journal, size_t bytes)
 {
-	int next = !journal->current, err = 0;
+	int next = !journal->current;
 	size_t need = bytes > HALF_MIN ? bytes : HALF_MIN;
 
-	if (journal->mapped[next] < need || journal->mapped[next] / 8 > need)
-		err = make_half(journal, next, need);
-	if (err && !journal->halves[next])
-		return err;
 	journal->halves[next]->sequence = 0;
 	journal->halves[next]->size = 0;
+	if (journal->mapped[next] < need || journal->mapped[next] / 8 > need)
+		resize_half(journal, next, need);
 	journal->before = journal->size;
 	journal->writing = next;
 	journal->size = 0;
-	return 0;
 }
 
 void journal_commit(struct journal *journal)

@@ -4,10 +4,10 @@
  * however this one ends. Records that make the table as it was, and after them
  * each that was folded since: whoever folds them all has the same table.
  *
- * It lies in two pinned maps of the generation, mapped into memory: a record is
- * written by copying it, without a system call, and what is copied outlives a
- * SIGKILL at any instruction. When one map is full the other begins with the
- * table as it is then. Owns the two maps. Never logs.
+ * It lies in two files of a memory file system, mapped: a record is written by
+ * copying it, without a system call, and what is copied outlives a SIGKILL at any
+ * instruction. When one file is full the other begins with the table as it is
+ * then. To make them grow takes no right that a daemon gives up. Never logs.
  */
 #ifndef LT_JOURNAL_H
 #define LT_JOURNAL_H
@@ -15,14 +15,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "pins.h"
 #include "source.h"
 
 struct journal;
 
-/* The one of this generation, made if there is none. Returns 0 or -errno. */
-int journal_open(struct journal **journal, struct pins *pins);
+/*
+ * That of this name in the directory; both are made if they are not there. Returns
+ * 0 or -errno: -EPERM where a file is not this user's alone.
+ */
+int journal_open(struct journal **journal, const char *dir, const char *name);
+/* What it holds stays. */
 void journal_close(struct journal *journal);
+void journal_remove(const char *dir, const char *name);
 
 /* Hands over all that it holds, from the beginning. Returns how many records that were. */
 size_t journal_replay(const struct journal *journal, record_fn fn, void *user);
@@ -31,12 +35,11 @@ size_t journal_replay(const struct journal *journal, record_fn fn, void *user);
 bool journal_append(struct journal *journal, const void *record, size_t len);
 
 /*
- * Begins anew, with room for so many bytes, or for what there is if the kernel
- * gives no more (it asks for rights that a daemon gives up): what is appended from
- * here on makes up the new beginning, and nothing of it counts until
- * journal_commit(). Returns 0 or -errno: then the old one goes on.
+ * Begins anew, with room for so many bytes, or for what there is if the file system
+ * gives no more: what is appended from here on makes up the new beginning, and
+ * nothing of it counts until journal_commit().
  */
-int journal_begin(struct journal *journal, size_t bytes);
+void journal_begin(struct journal *journal, size_t bytes);
 void journal_commit(struct journal *journal);
 /* Not: the old one goes on. */
 void journal_cancel(struct journal *journal);

@@ -10,11 +10,11 @@
 #define LIFE_BYTES 1024	    /* about, of one in the journal */
 #define ROOM_MIN (1U << 20) /* besides four times the table */
 
-int keep_open(struct keep *keep, const char *dir)
+int keep_open(struct keep *keep, const char *dir, const char *journal_dir)
 {
 	int err;
 
-	*keep = (struct keep){ .dir = dir };
+	*keep = (struct keep){ .dir = dir, .journal_dir = journal_dir };
 	if (!*dir) {
 		snprintf(keep->why, sizeof(keep->why), "pin_dir is empty");
 		return 0;
@@ -28,6 +28,21 @@ void keep_close(struct keep *keep)
 	journal_close(keep->journal);
 	pins_close(keep->pins);
 	*keep = (struct keep){ 0 };
+}
+
+static void remove_journal(void *user)
+{
+	const struct keep *keep = user;
+
+	journal_remove(keep->journal_dir, keep->dir);
+}
+
+int keep_detach_all(const char *dir, const char *journal_dir, bool stale_only,
+		    char why[PINS_WHY_SIZE])
+{
+	struct keep keep = { .dir = dir, .journal_dir = journal_dir };
+
+	return pins_detach_all(dir, stale_only, remove_journal, &keep, why);
 }
 
 /* ---- taking over ---- */
@@ -66,7 +81,8 @@ static void resume_record(void *user, const void *record, size_t len)
 
 static void no_journal(struct keep *keep, int err)
 {
-	snprintf(keep->why, sizeof(keep->why), "no journal: %s", strerror(-err));
+	snprintf(keep->why, sizeof(keep->why), "no journal in %s: %s", keep->journal_dir,
+		 strerror(-err));
 	journal_close(keep->journal);
 	keep->journal = NULL;
 }
@@ -80,11 +96,13 @@ bool keep_resume(struct keep *keep, struct core *core, struct kernel *kernel, st
 	memset(kept, 0, sizeof(*kept));
 	if (!keep->pins || pins_error(keep->pins))
 		return false;
-	err = journal_open(&keep->journal, keep->pins);
+	err = journal_open(&keep->journal, keep->journal_dir, keep->dir);
 	if (err) {
 		no_journal(keep, err);
 		return false;
 	}
+	if (!pins_go_on(keep->pins)) /* of pins that are gone, or not to be read */
+		journal_void(keep->journal);
 	count = journal_replay(keep->journal, resume_record, &resuming);
 	kernel_resume(kernel, &resuming.ledger);
 	kept->started_ns = resuming.started_ns;
@@ -129,12 +147,9 @@ static int begin_anew(struct keep *keep)
 	size_t guess = keep->dumped > lives * LIFE_BYTES ? keep->dumped : lives * LIFE_BYTES;
 	size_t bytes = ROOM_MIN + guess * 4;
 	bool is_all;
-	int err;
 
 	for (;; bytes *= 2) {
-		err = journal_begin(keep->journal, bytes);
-		if (err)
-			return err;
+		journal_begin(keep->journal, bytes);
 		if (dump_all(keep))
 			break;
 		is_all = journal_room(keep->journal) < bytes / 2;

@@ -20,7 +20,7 @@ struct keep {
 	struct pins *pins;	 /* NULL: nothing outlives this daemon */
 	struct journal *journal; /* NULL: what it knows does not */
 	char why[PINS_WHY_SIZE]; /* why not; "" */
-	const char *dir;
+	const char *dir, *journal_dir;
 	const struct core *core;
 	const struct kernel *kernel;
 	const __u64 *lost; /* by kind: what of the kernel side's losses is told already */
@@ -28,12 +28,17 @@ struct keep {
 };
 
 /*
- * Opens the pins below dir, "" for none. Returns 0, also where there can be no
+ * Opens the pins below dir, "" for none; what is known is kept in files in
+ * journal_dir. Both stay the caller's. Returns 0, also where there can be no
  * pins (keep->why says so then), or -EBUSY: another daemon holds them.
  */
-int keep_open(struct keep *keep, const char *dir);
+int keep_open(struct keep *keep, const char *dir, const char *journal_dir);
 /* What is kept stays. */
 void keep_close(struct keep *keep);
+
+/* See pins_detach_all(); what was known goes, too. */
+int keep_detach_all(const char *dir, const char *journal_dir, bool stale_only,
+		    char why[PINS_WHY_SIZE]);
 
 /* What another daemon knew. */
 struct kept {

@@ -312,30 +312,10 @@ static const struct generation *newest(const struct pins *pins)
 	return pins->former_count ? &pins->former[pins->former_count - 1] : NULL;
 }
 
-/* The journal goes on in the new one. */
-static int begin_generation(struct pins *pins)
-{
-	static const char *const journals[] = { "journal_0", "journal_1" };
-	const struct generation *before = newest(pins);
-	char path[PIN_PATH_MAX];
-	int err = 0, fd;
-
-	pin_path(path, pins, pins->own.number, "", "");
-	if (mkdir(path, 0700))
-		return -errno;
-	for (size_t i = 0; !err && pins->way == PINS_RETIRES && i < 2; i++) {
-		fd = get_pin(pins, before->number, journals[i], "");
-		if (fd < 0)
-			continue;
-		err = put_pin(pins, pins->own.number, journals[i], "", fd);
-		close(fd);
-	}
-	return err;
-}
-
 int pins_choose(struct pins *pins, uint32_t checksum)
 {
 	const struct generation *last = newest(pins);
+	char path[PIN_PATH_MAX];
 
 	pins->own.layout = (struct layout){ PINS_VERSION, LT_WIRE_VERSION, checksum, 0 };
 	if (last && !memcmp(&last->layout, &pins->own.layout, sizeof(last->layout))) {
@@ -346,12 +326,18 @@ int pins_choose(struct pins *pins, uint32_t checksum)
 	}
 	pins->way = !last ? PINS_FRESH : is_readable(&last->layout) ? PINS_RETIRES : PINS_FOREIGN;
 	pins->own.number = last ? last->number + 1 : 1;
-	return begin_generation(pins);
+	pin_path(path, pins, pins->own.number, "", "");
+	return mkdir(path, 0700) ? -errno : 0;
 }
 
 enum pins_way pins_way(const struct pins *pins)
 {
 	return pins->way;
+}
+
+bool pins_go_on(const struct pins *pins)
+{
+	return pins->way == PINS_ADOPTED || pins->way == PINS_RETIRES;
 }
 
 uint32_t pins_generation(const struct pins *pins)
@@ -506,20 +492,6 @@ void pins_keep(struct pins *pins, const struct bpf_object_skeleton *skeleton)
 		keep_program(pins, &skeleton->progs[i]);
 }
 
-int pins_get_map(const struct pins *pins, const char *name)
-{
-	return get_pin(pins, pins->own.number, name, "");
-}
-
-int pins_put_map(const struct pins *pins, const char *name, int fd)
-{
-	char path[PIN_PATH_MAX];
-
-	pin_path(path, pins, pins->own.number, name, "");
-	unlink(path);
-	return bpf_obj_pin(fd, path);
-}
-
 static int put_layout(const struct pins *pins)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
@@ -532,7 +504,7 @@ static int put_layout(const struct pins *pins)
 		return fd;
 	err = bpf_map_update_elem(fd, &zero, &pins->own.layout, BPF_ANY);
 	if (!err)
-		err = pins_put_map(pins, "layout", fd);
+		err = put_pin(pins, pins->own.number, "layout", "", fd);
 	close(fd);
 	return err;
 }
@@ -634,7 +606,8 @@ static bool is_quiet(const struct pins *pins, const struct generation *generatio
 	       gate.until_mono_ns < (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-int pins_detach_all(const char *dir, bool stale_only, char why[PINS_WHY_SIZE])
+int pins_detach_all(const char *dir, bool stale_only, pins_gone_fn gone, void *user,
+		    char why[PINS_WHY_SIZE])
 {
 	struct pins *pins;
 	int err, count;
@@ -645,10 +618,13 @@ int pins_detach_all(const char *dir, bool stale_only, char why[PINS_WHY_SIZE])
 	if (err)
 		return err;
 	count = pins->former_count;
-	if (stale_only && count && !is_quiet(pins, newest(pins)))
-		count = 0;
+	if (stale_only && count && !is_quiet(pins, newest(pins))) {
+		pins_close(pins);
+		return 0;
+	}
 	for (int i = 0; i < count; i++)
 		remove_generation(pins, pins->former[i].number);
+	gone(user);
 	pins_close(pins);
 	return count;
 }

@@ -4,7 +4,6 @@
  * each generation of programs has a directory of its own, named by its number:
  *
  *   map_NAME prog_NAME link_NAME   of all BPF objects together
- *   journal_0 journal_1            see journal.h
  *   layout                         what it is; pinned last: without it the rest is
  *                                  what a crash left, and is removed
  *
@@ -25,7 +24,7 @@
 #define PINS_DEFAULT_DIR "/sys/fs/bpf/lifetrace"
 
 /* Raised when struct lt_gate, struct lt_counters or the names of pins change. */
-#define PINS_VERSION 1
+#define PINS_VERSION 2
 
 struct pins;
 
@@ -54,6 +53,8 @@ enum pins_way {
  */
 int pins_choose(struct pins *pins, uint32_t checksum);
 enum pins_way pins_way(const struct pins *pins);
+/* Whether what was known with those before is true with these. */
+bool pins_go_on(const struct pins *pins);
 uint32_t pins_generation(const struct pins *pins);
 
 /* Whether the program of this name is attached already, by an adopted pin. */
@@ -73,11 +74,6 @@ int pins_take(struct pins *pins, struct bpf_object *object);
 void pins_keep(struct pins *pins, const struct bpf_object_skeleton *skeleton);
 /* The program, loaded or adopted: a descriptor that stays the caller's or ours; or -ENOENT. */
 int pins_program_fd(const struct pins *pins, const struct bpf_program *program);
-
-/* Maps of this generation that are no object's. Returns a descriptor or -errno. */
-int pins_get_map(const struct pins *pins, const char *name);
-/* In place of the one that may be there. Returns 0 or -errno. */
-int pins_put_map(const struct pins *pins, const char *name, int fd);
 
 /*
  * This generation is complete. Returns 0 or -errno, and then nothing outlives
@@ -106,8 +102,11 @@ void pins_former_remove(struct pins *pins, int i);
 /*
  * Takes all that is pinned below dir out of the kernel (the directory stays); stale_only: if no daemon
  * has been heard of for longer than its heartbeat. Returns how many generations
- * that were, or -errno with why: -EBUSY when a daemon holds it.
+ * that were, or -errno with why: -EBUSY when a daemon holds it. When nothing is pinned
+ * any more gone is called, while nobody else can come.
  */
-int pins_detach_all(const char *dir, bool stale_only, char why[PINS_WHY_SIZE]);
+typedef void (*pins_gone_fn)(void *user);
+int pins_detach_all(const char *dir, bool stale_only, pins_gone_fn gone, void *user,
+		    char why[PINS_WHY_SIZE]);
 
 #endif

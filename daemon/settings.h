@@ -44,6 +44,7 @@ struct settings {
 	uint64_t alert_queue_max;
 	char btf[SETTING_TEXT_SIZE];
 	char pin_dir[SETTING_TEXT_SIZE];
+	char journal_dir[SETTING_TEXT_SIZE];
 	char ignore_comm[SETTING_TEXT_SIZE];
 	char ignore_unit[SETTING_TEXT_SIZE];
 	char silences[SETTING_TEXT_SIZE];

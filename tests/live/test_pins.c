@@ -37,9 +37,23 @@ static struct place make_place(void)
 	return place;
 }
 
+#define JOURNALS "/run/lifetrace/journal"
+
+/* One of the two files in which is kept what is known. */
+static void journal_path(const struct place *place, int which, char path[128])
+{
+	snprintf(path, 128, JOURNALS "/sys-fs-bpf-%s.%d", strrchr(place->dir, '/') + 1, which);
+}
+
 static void remove_place(struct place *place)
 {
+	char path[128];
+
 	guard__restore(place->guard);
+	for (int i = 0; i < 2; i++) {
+		journal_path(place, i, path);
+		lt_require(access(path, F_OK), "%s is left", path);
+	}
 	lt_require(!rmdir(place->dir) || errno == ENOENT, "%s: %s", place->dir, strerror(errno));
 }
 
@@ -264,6 +278,32 @@ LT_TEST(pins, zombies_are_known_after_a_restart)
 LT_TEST(pins, zombies_are_known_after_an_upgrade)
 {
 	check_known_after(SIGKILL, "--ring-size", "4M", "/2 (took over from another layout)");
+}
+
+/* What others could have written: nothing of it is known, and the pins go on. */
+LT_TEST(pins, journal_that_others_can_write_is_not_believed)
+{
+	struct place place = make_place();
+	struct lt *lt = lt__start(PIN(place.dir), NULL);
+	struct cast *cast = begin_zombies();
+	pid_t pid = cast__int(cast, "child", 4);
+	char path[128];
+
+	json_decref(lt__await_row(lt, "zombies", pid, "inferred=false"));
+	lt__end_daemon(lt, SIGKILL);
+	for (int i = 0; i < 2; i++) {
+		journal_path(&place, i, path);
+		lt_require(!chmod(path, 0620), "%s: %s", path, strerror(errno));
+	}
+	lt__again(lt, PIN(place.dir), NULL);
+	require_hook(lt, "/1 (taken over); no journal in " JOURNALS ": Operation not permitted");
+	json_decref(lt__await_row(lt, "zombies", pid, "inferred=true"));
+	cast__go(cast);
+	cast__hold(cast, "empty");
+	lt__require_no_zombie(lt, pid);
+	cast__free(cast);
+	lt__stop(lt);
+	remove_place(&place);
 }
 
 /* It died, and was reaped, while nobody read. */
