@@ -61,18 +61,18 @@ static int entries_of(const char *path)
 /* The recording is good up to where the disk was full. */
 static void check_recording(const char *path)
 {
+	static const char record_until_it_ends[] =
+		"\"$0\" record \"$1\" --socket \"$2\" & "
+		"while kill -0 $! 2>/dev/null; do /bin/true; done; "
+		"wait $!";
 	struct lt *lt;
 	struct result result;
 	json_t *document;
 
 	mount_disk("size=256k");
 	lt = lt__start(NULL);
-	run(&result,
-	    &(struct plan){ .argv = ARGV("/bin/sh", "-c",
-					 "\"$0\" record \"$1\" --socket \"$2\" & "
-					 "while kill -0 $! 2>/dev/null; do /bin/true; done; "
-					 "wait $!",
-					 LIFETRACE, path, lt__socket(lt)) });
+	run(&result, &(struct plan){ .argv = ARGV("/bin/sh", "-c", record_until_it_ends, LIFETRACE,
+						  path, lt__socket(lt)) });
 	lt_require(result.code == 1 && is_one_line(result.err) && strstr(result.err, path) &&
 			   strstr(result.err, strerror(ENOSPC)),
 		   "exit %d: \"%s\"", result.code, result.err);
