@@ -127,7 +127,7 @@ int journal_open(struct journal **journal, const char *dir, const char *name)
 	err = make_directory(dir);
 	for (int i = 0; !err && i < 2; i++)
 		err = open_half(j, dir, name, i);
-	if (err) {
+	if (err || !j->halves[0] || !j->halves[1]) {
 		journal_close(j);
 		return err;
 	}

@@ -615,7 +615,7 @@ int pins_detach_all(const char *dir, bool stale_only, pins_gone_fn gone, void *u
 	if (access(dir, F_OK) && errno == ENOENT)
 		return 0;
 	err = pins_open(&pins, dir, why);
-	if (err)
+	if (err || !pins)
 		return err;
 	count = pins->former_count;
 	if (stale_only && count && !is_quiet(pins, newest(pins))) {

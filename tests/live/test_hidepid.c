@@ -167,6 +167,20 @@ static void require_rows_of_ps(struct lt *lt, const struct holders *holders)
 	json_decref(document);
 }
 
+static void require_no_metrics(struct lt *lt)
+{
+	char *status;
+
+	if (!have_program("curl"))
+		return;
+	status = output_as(UID,
+			   ARGV("/usr/bin/curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+				"--unix-socket", lt__socket(lt), "http://localhost/metrics"),
+			   NULL, 0);
+	lt_require(!strcmp("403", status), "he gets the metrics: %s", status);
+	free(status);
+}
+
 static void require_hidden(struct lt *lt, const struct holders *holders)
 {
 	json_t *document = document_as(UID, ASK(lt, "zombies"), NULL);
@@ -181,14 +195,7 @@ static void require_hidden(struct lt *lt, const struct holders *holders)
 	free(output_as(UID, ARGV(LIFETRACE, "why", pid, "--socket", lt__socket(lt)), NULL, 1));
 	snprintf(pid, sizeof(pid), "%d", holders->own.pid);
 	free(output_as(UID, ARGV(LIFETRACE, "why", pid, "--socket", lt__socket(lt)), NULL, 0));
-	if (have_program("curl"))
-		lt_require(!strcmp("403",
-				   output_as(UID,
-					     ARGV("/usr/bin/curl", "-s", "-o", "/dev/null", "-w",
-						  "%{http_code}", "--unix-socket", lt__socket(lt),
-						  "http://localhost/metrics"),
-					     NULL, 0)),
-			   "he gets the metrics");
+	require_no_metrics(lt);
 }
 
 static void require_seen(struct lt *lt, uid_t uid, const struct holders *holders)
