@@ -162,9 +162,19 @@ static int set_select(struct filter *filter, const char *value)
 	return 0;
 }
 
+/* ASCII only, as the daemon has no locale. */
+static char lower(char c)
+{
+	return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
 static int set_filter_text(struct filter *filter, const char *value)
 {
-	return set_text(filter->text, value);
+	int err = set_text(filter->text, value);
+
+	for (char *p = filter->text; *p; p++)
+		*p = lower(*p);
+	return err;
 }
 
 static int set_younger(struct filter *filter, const char *value)
@@ -257,36 +267,50 @@ bool filter_age(const struct filter *filter, uint64_t since_ns, uint64_t now_ns)
 	return age_ns >= filter->older_ns && (!filter->younger_ns || age_ns < filter->younger_ns);
 }
 
-/* Words of a program with blanks between them, as they are shown. */
-static bool is_in_words(const char *words, size_t len, const char *text)
+/*
+ * Words, as they are shown: with a blank for each NUL between them. Of twenty thousand
+ * processes that are searched, strcasestr() would take more than all the rest of a list.
+ */
+static bool has_text(const char *words, size_t len, const char *text)
 {
 	char shown[2048];
 
 	if (len >= sizeof(shown))
 		len = sizeof(shown) - 1;
 	for (size_t i = 0; i < len; i++)
-		shown[i] = words[i] ? words[i] : ' ';
+		shown[i] = words[i] ? lower(words[i]) : ' ';
 	shown[len] = '\0';
-	return strcasestr(shown, text);
+	return strstr(shown, text);
 }
 
 static bool is_in_program(const struct program *program, const char *text)
 {
-	return is_in_words(program->text, program->exe_len, text) ||
-	       is_in_words(program->text + program->exe_len, program->args_len, text);
+	return has_text(program->text, (size_t)program->exe_len + program->args_len, text);
+}
+
+static bool is_in_cgroup(const struct cgroup_info *cgroup, const char *text)
+{
+	return (cgroup->unit && has_text(cgroup->unit, strlen(cgroup->unit), text)) ||
+	       has_text(cgroup->container, strlen(cgroup->container), text);
+}
+
+static bool is_in_pid(uint64_t pid, const char *text)
+{
+	char shown[24];
+
+	if (text[strspn(text, "0123456789")])
+		return false;
+	snprintf(shown, sizeof(shown), "%llu", (unsigned long long)pid);
+	return strstr(shown, text);
 }
 
 bool filter_text(const struct filter *filter, const struct life *life, const struct viewer *viewer)
 {
-	const struct cgroup_info *cgroup = life->cgroup;
-	char pid[24];
-
 	if (!*filter->text)
 		return true;
-	snprintf(pid, sizeof(pid), "%llu", (unsigned long long)life->id.pid);
-	return strcasestr(life->comm, filter->text) || strstr(pid, filter->text) ||
-	       (cgroup && cgroup->unit && strcasestr(cgroup->unit, filter->text)) ||
-	       (cgroup && strcasestr(cgroup->container, filter->text)) ||
+	return has_text(life->comm, strnlen(life->comm, LT_COMM_LEN), filter->text) ||
+	       is_in_pid(life->id.pid, filter->text) ||
+	       (life->cgroup && is_in_cgroup(life->cgroup, filter->text)) ||
 	       (life->program && may_see_all(viewer, life->uid) &&
 		is_in_program(life->program, filter->text));
 }
