@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "top.h"
 
 #define MESSAGE_NS (4 * NSEC_PER_SEC)
@@ -47,10 +47,7 @@ const char *const top_colour_names[TOP_COLOURS] = {
 
 uint64_t top_clock_ns(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 void top_init(struct top *top)

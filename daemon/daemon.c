@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alert_journal.h"
+#include "clock.h"
 #include "confine.h"
 #include "core/text.h"
 #include "crash.h"

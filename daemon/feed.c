@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "core/text.h"
 #include "crash.h"
 #include "log.h"
@@ -23,14 +23,6 @@
 /* How old what is shown of a leaking parent's limits may be; at most so many are read at a time. */
 #define LIMITS_AGE_NS (2 * NSEC_PER_SEC)
 #define LIMITS_AT_ONCE 256
-
-uint64_t boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 /* ---- one way in: everything that is known goes through here ---- */
 
@@ -80,10 +72,7 @@ void feed_tick(struct daemon *daemon)
 /* What the wall clock showed at boot, as it is set now. */
 static uint64_t boot_realtime_ns(void)
 {
-	struct timespec real;
-
-	clock_gettime(CLOCK_REALTIME, &real);
-	return (uint64_t)real.tv_sec * NSEC_PER_SEC + (uint64_t)real.tv_nsec - boot_ns();
+	return clock_ns(CLOCK_REALTIME) - boot_ns();
 }
 
 void feed_start(struct daemon *daemon)

@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "handlers.skel.h"
 #include "log.h"
 
@@ -87,14 +87,6 @@ struct handlers {
 	struct lt_new_files notes[NOTES_MAX];
 	size_t noted;
 };
-
-static uint64_t boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* ---- where a library's functions lie in its file ---- */
 

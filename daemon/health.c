@@ -5,22 +5,14 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "core/metrics.h"
 #include "core/text.h"
 
 /* The clock is not looked at for each record: so many take some ten microseconds. */
 #define RECORDS_A_LOOK 64
-
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec now;
-
-	clock_gettime(id, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 /* proc(5): field 22 of stat, the start in ticks since boot; the name can hold anything.
  * Looked at once: it does not change with a clock that is set. */

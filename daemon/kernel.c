@@ -19,6 +19,7 @@
 #include <zlib.h>
 
 #include "calls.h"
+#include "clock.h"
 #include "cow_counts.h"
 #include "lifetrace.skel.h"
 #include "offers.h"
@@ -64,19 +65,6 @@ struct kernel {
 	size_t drained, budget;
 	__u64 received[LT_KERNEL_KINDS];
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t boot_ns(void)
-{
-	return clock_ns(CLOCK_BOOTTIME);
-}
 
 /* ---- what libbpf says, kept in case loading fails ---- */
 
@@ -575,7 +563,7 @@ static uint64_t open_gate(struct kernel *kernel, uint64_t heartbeat_ns)
 	volatile struct lt_gate *gate = &kernel->tracepoints->data_gate->lt_gate;
 	uint64_t quiet_ns = gate->quiet_ns;
 
-	gate->until_boot_ns = clock_ns(CLOCK_BOOTTIME) + heartbeat_ns;
+	gate->until_boot_ns = boot_ns() + heartbeat_ns;
 	gate->until_mono_ns = clock_ns(CLOCK_MONOTONIC) + heartbeat_ns;
 	gate->quiet_ns = 0;
 	__sync_synchronize();

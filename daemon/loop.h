@@ -60,7 +60,6 @@ struct daemon {
 
 /* ---- feed.c: records to the core, to the journal of what is kept, and to who streams them ---- */
 
-uint64_t boot_ns(void);
 void feed(void *user, const void *record, size_t len);
 /* Of counts that are read again and again, those that have changed. */
 void feed_news(void *user, const void *record, size_t len);

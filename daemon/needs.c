@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "clock.h"
 #include "core/text.h"
 #include "log.h"
 #include "loop.h"

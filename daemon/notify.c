@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
+
+#include "clock.h"
 
 /* Between two lines: each costs the service manager a message to whoever watches it. */
 #define PAUSE_USEC 1000000
@@ -117,11 +118,7 @@ void notify_ready(struct notify *notify)
 /* MONOTONIC_USEC: what Type=notify-reload (systemd 253) wants. */
 void notify_reloading(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		   (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_ns(CLOCK_MONOTONIC) / 1000);
 }
 
 void notify_stopping(void)

@@ -15,9 +15,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "event.h"
 
 #define DIR_MAX 256
@@ -593,7 +593,6 @@ static bool is_quiet(const struct pins *pins, const struct generation *generatio
 {
 	int fd = get_pin(pins, generation->number, "map_", GATE_MAP);
 	struct lt_gate gate = { 0 };
-	struct timespec now;
 	__u32 zero = 0;
 	int err = -EPROTO;
 
@@ -601,9 +600,7 @@ static bool is_quiet(const struct pins *pins, const struct generation *generatio
 		err = bpf_map_lookup_elem(fd, &zero, &gate);
 	if (fd >= 0)
 		close(fd);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return err ||
-	       gate.until_mono_ns < (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+	return err || gate.until_mono_ns < clock_ns(CLOCK_MONOTONIC);
 }
 
 int pins_detach_all(const char *dir, bool stale_only, pins_gone_fn gone, void *user,

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "clock.h"
 #include "core/text.h"
 #include "log.h"
 #include "loop.h"

@@ -11,23 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "core/text.h"
 
 union silence_record {
 	struct lt_silence e;
 	char bytes[sizeof(struct lt_silence) + SILENCE_TEXT_SIZE + LT_ALIGN];
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 static void hand_over(union silence_record *record, const char *what, uint64_t until_ns,
 		      record_fn fn, void *user)

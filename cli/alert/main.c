@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alert.h"
+#include "clock.h"
+#include "core/text.h"
 
 struct program {
 	struct settings settings;
@@ -26,10 +27,7 @@ struct program {
 
 uint64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return clock_ns(CLOCK_MONOTONIC) / NSEC_PER_MSEC;
 }
 
 void say(const char *format, ...)

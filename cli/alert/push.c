@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "alert.h"
+#include "clock.h"
 #include "core/text.h"
 
 #define TIMEOUT_S 10
@@ -80,13 +80,10 @@ static json_t *ends_at(const struct pusher *pusher, const struct item *item)
 {
 	uint64_t after_ns = ENDS_AFTER_INTERVALS * pusher->settings->alertmanager_interval_ns;
 	char text[TEXT_TIME_SIZE];
-	struct timespec now;
 
 	if (item->resolved)
 		return json_incref(json_object_get(item->alert, "ends_at"));
-	clock_gettime(CLOCK_REALTIME, &now);
-	text_format_time((uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec + after_ns,
-			 text);
+	text_format_time(clock_ns(CLOCK_REALTIME) + after_ns, text);
 	return json_string(text);
 }
 

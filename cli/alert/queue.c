@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alert.h"
+#include "clock.h"
 #include "core/text.h"
 
 static const char *key_of(const json_t *alert)
@@ -112,10 +112,8 @@ static bool holds(const json_t *alerts, const char *key)
 static void end_now(struct item *item)
 {
 	char text[TEXT_TIME_SIZE];
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	text_format_time((uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec, text);
+	text_format_time(clock_ns(CLOCK_REALTIME), text);
 	json_object_set_new(item->alert, "state", json_string("resolved"));
 	json_object_set_new(item->alert, "ends_at", json_string(text));
 	item->resolved = true;
