@@ -106,17 +106,23 @@ union text_record {
 	struct lt_policy policy;
 	struct lt_hook hook;
 	struct lt_alert_policy alert_policy;
+	struct lt_names names;
 	char bytes[LT_RECORD_MAX];
 };
 
-static void feed_text(struct daemon *daemon, union text_record *record, uint16_t kind,
-		      const char *first, const char *second)
-{
-	size_t at = core_min_size(kind), first_len = strlen(first), second_len = strlen(second);
-	size_t size = (at + first_len + second_len + LT_ALIGN - 1) & ~(size_t)(LT_ALIGN - 1);
+/* The parts of its text, NULL after the last. */
+#define TEXTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-	memcpy(record->bytes + at, first, first_len);
-	memcpy(record->bytes + at + first_len, second, second_len);
+static void feed_text(struct daemon *daemon, union text_record *record, uint16_t kind,
+		      const char *const *texts)
+{
+	size_t size = core_min_size(kind);
+
+	for (; *texts; texts++) {
+		memcpy(record->bytes + size, *texts, strlen(*texts));
+		size += strlen(*texts);
+	}
+	size = (size + LT_ALIGN - 1) & ~(size_t)(LT_ALIGN - 1);
 	record->hdr.kind = kind;
 	record->hdr.size = (uint32_t)size;
 	record->hdr.time_ns = boot_ns();
@@ -136,7 +142,7 @@ void feed_policy(struct daemon *daemon)
 	record.policy.leak_count = (uint32_t)settings->leak_count;
 	record.policy.ignore_comm_len = (uint16_t)strlen(settings->ignore_comm);
 	record.policy.ignore_unit_len = (uint16_t)strlen(settings->ignore_unit);
-	feed_text(daemon, &record, LT_POLICY, settings->ignore_comm, settings->ignore_unit);
+	feed_text(daemon, &record, LT_POLICY, TEXTS(settings->ignore_comm, settings->ignore_unit));
 }
 
 void feed_alert_policy(struct daemon *daemon)
@@ -152,7 +158,7 @@ void feed_alert_policy(struct daemon *daemon)
 	record.alert_policy.pids_within_ns = settings->alert_pids_within_ns;
 	record.alert_policy.settle_ns = settings->alert_settle_ns;
 	record.alert_policy.host_len = (uint32_t)strlen(host);
-	feed_text(daemon, &record, LT_ALERT_POLICY, host, "");
+	feed_text(daemon, &record, LT_ALERT_POLICY, TEXTS(host));
 }
 
 static void feed_hook(struct daemon *daemon, const char *what, const char *value)
@@ -161,7 +167,7 @@ static void feed_hook(struct daemon *daemon, const char *what, const char *value
 
 	record.hook.what_len = (uint32_t)strlen(what);
 	record.hook.value_len = (uint32_t)strlen(value);
-	feed_text(daemon, &record, LT_HOOK, what, value);
+	feed_text(daemon, &record, LT_HOOK, TEXTS(what, value));
 }
 
 void feed_handlers_hook(struct daemon *daemon)
@@ -387,7 +393,7 @@ void feed_due(struct daemon *daemon)
 #define NAMES_AT_ONCE 64
 
 struct nameless {
-	struct names_want wants[NAMES_AT_ONCE];
+	struct names_want wants[NAMES_AT_ONCE]; /* 57 KiB: those up to count are set */
 	size_t count;
 };
 
@@ -403,7 +409,7 @@ static void note_nameless(void *user, struct lt_cgroup_id id, const char *contai
 			return;
 	if (nameless->count == NAMES_AT_ONCE)
 		return;
-	want->cgroup = id;
+	*want = (struct names_want){ .cgroup = id };
 	snprintf(want->container, sizeof(want->container), "%s", container);
 	snprintf(want->pod, sizeof(want->pod), "%s", pod);
 	nameless->count++;
@@ -412,24 +418,14 @@ static void note_nameless(void *user, struct lt_cgroup_id id, const char *contai
 /* Also that nobody knows it. */
 static void feed_found(struct daemon *daemon, const struct names_want *want)
 {
-	const char *parts[] = { want->container_name, want->pod_name, want->space };
-	union {
-		struct lt_names e;
-		char bytes[sizeof(struct lt_names) + 3 * (size_t)NAMES_NAME_SIZE + LT_ALIGN];
-	} record = { .e = { .hdr = { .kind = LT_NAMES, .time_ns = boot_ns() },
-			    .cgroup = want->cgroup,
-			    .container_len = (__u16)strlen(want->container_name),
-			    .pod_len = (__u16)strlen(want->pod_name),
-			    .namespace_len = (__u16)strlen(want->space) } };
-	size_t size = core_min_size(LT_NAMES);
+	union text_record record = { 0 };
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		memcpy(record.bytes + size, parts[i], strlen(parts[i]));
-		size += strlen(parts[i]);
-	}
-	size = (size + LT_ALIGN - 1) & ~(size_t)(LT_ALIGN - 1);
-	record.e.hdr.size = (__u32)size;
-	feed(daemon, &record, size);
+	record.names.cgroup = want->cgroup;
+	record.names.container_len = (__u16)strlen(want->container_name);
+	record.names.pod_len = (__u16)strlen(want->pod_name);
+	record.names.namespace_len = (__u16)strlen(want->space);
+	feed_text(daemon, &record, LT_NAMES,
+		  TEXTS(want->container_name, want->pod_name, want->space));
 }
 
 static void look_up(struct daemon *daemon, struct nameless *nameless)
@@ -442,16 +438,18 @@ static void look_up(struct daemon *daemon, struct nameless *nameless)
 
 void feed_names_due(struct daemon *daemon)
 {
-	struct nameless nameless = { .count = 0 };
+	struct nameless nameless;
 
+	nameless.count = 0;
 	core_each_nameless_due(daemon->core, boot_ns(), note_nameless, &nameless);
 	look_up(daemon, &nameless);
 }
 
 void feed_names(struct daemon *daemon)
 {
-	struct nameless nameless = { .count = 0 };
+	struct nameless nameless;
 
+	nameless.count = 0;
 	core_each_nameless(daemon->core, note_nameless, &nameless);
 	look_up(daemon, &nameless);
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "directory.h"
 #include "event.h"
 
 #define HALF_MIN (4U << 20)
@@ -51,23 +52,6 @@ static int half_path(char path[PATH_MAX], const char *dir, const char *name, int
 }
 
 /* Made with those above it. */
-static int make_directory(const char *dir)
-{
-	char path[PATH_MAX];
-
-	if (snprintf(path, sizeof(path), "%s", dir) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	for (char *p = path + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
-}
-
 /* What others could have written is not believed. */
 static int check_file(int fd, size_t *size)
 {
@@ -124,7 +108,7 @@ int journal_open(struct journal **journal, const char *dir, const char *name)
 	if (!j)
 		return -ENOMEM;
 	j->fds[0] = j->fds[1] = -1;
-	err = make_directory(dir);
+	err = directory_make(dir, 0700);
 	for (int i = 0; !err && i < 2; i++)
 		err = open_half(j, dir, name, i);
 	if (err || !j->halves[0] || !j->halves[1]) {

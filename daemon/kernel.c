@@ -773,67 +773,48 @@ size_t kernel_drain(struct kernel *kernel, record_fn fn, void *user, size_t budg
 }
 
 /* The iterator's records are all of one size; a read can end within one. */
-static int read_scans(int fd, record_fn fn, void *user)
+/* What an iterator writes, records of one size each; closes fd. */
+static int read_iterator(int fd, size_t size, record_fn fn, void *user)
 {
-	static struct lt_life records[64];
+	static char bytes[16384] __attribute__((aligned(LT_ALIGN)));
 	size_t have = 0, done;
 	ssize_t got;
+	int err = 0;
 
-	while ((got = read(fd, (char *)records + have, sizeof(records) - have)) != 0) {
+	while ((got = read(fd, bytes + have, sizeof(bytes) - have)) != 0) {
 		if (got < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
-			return -errno;
+			err = -errno;
+			break;
 		}
 		have += (size_t)got;
-		for (done = 0; (done + 1) * sizeof(records[0]) <= have; done++)
-			fn(user, &records[done], sizeof(records[0]));
-		have -= done * sizeof(records[0]);
-		memmove(records, &records[done], have);
+		for (done = 0; done + size <= have; done += size)
+			fn(user, bytes + done, size);
+		have -= done;
+		memmove(bytes, bytes + done, have);
 	}
-	return 0;
+	close(fd);
+	return err;
 }
 
 int kernel_scan(struct kernel *kernel, record_fn fn, void *user)
 {
 	/* a zombie's begin is reckoned from when this thread last came to run: now */
 	const struct timespec moment = { .tv_nsec = 1 };
-	int fd, err;
+	int fd = bpf_iter_create(bpf_link__fd(kernel->tracepoints->links.on_scan));
 
-	fd = bpf_iter_create(bpf_link__fd(kernel->tracepoints->links.on_scan));
 	if (fd < 0)
 		return -errno;
 	nanosleep(&moment, NULL);
-	err = read_scans(fd, fn, user);
-	close(fd);
-	return err;
+	return read_iterator(fd, sizeof(struct lt_life), fn, user);
 }
 
-struct lt_ns_task *kernel_tasks_in_namespaces(const struct kernel *kernel, size_t *count)
+int kernel_each_in_namespaces(const struct kernel *kernel, record_fn fn, void *user)
 {
 	int fd = bpf_iter_create(bpf_link__fd(kernel->tracepoints->links.on_namespaces));
-	size_t used = 0, size = 0;
-	char *bytes = NULL, *more;
-	ssize_t got = 1;
 
-	while (fd >= 0 && got) {
-		if (used == size) {
-			more = realloc(bytes, size + 256 * sizeof(struct lt_ns_task));
-			if (!more)
-				break;
-			bytes = more;
-			size += 256 * sizeof(struct lt_ns_task);
-		}
-		got = read(fd, bytes + used, size - used);
-		if (got > 0)
-			used += (size_t)got;
-		else if (got < 0 && errno != EINTR && errno != EAGAIN)
-			break;
-	}
-	if (fd >= 0)
-		close(fd);
-	*count = used / sizeof(struct lt_ns_task);
-	return (struct lt_ns_task *)bytes;
+	return fd < 0 ? -errno : read_iterator(fd, sizeof(struct lt_ns_task), fn, user);
 }
 
 bool kernel_works(const struct kernel *kernel)

@@ -104,11 +104,11 @@ uint64_t kernel_ring_highest(const struct kernel *kernel);
 int kernel_scan(struct kernel *kernel, record_fn fn, void *user);
 
 /*
- * All tasks in pid namespaces that bound pids more tightly than the host does (each has a pid_max
- * of its own from Linux 6.14 on), with the one that has the fewest left; the caller's to free.
- * NULL: there are none, or they cannot be read.
+ * A struct lt_ns_task for each task in pid namespaces that bound pids more tightly than the host
+ * does (each has a pid_max of its own from Linux 6.14 on), with the one that has the fewest left.
+ * Returns 0 or -errno; what was handed over before that holds.
  */
-struct lt_ns_task *kernel_tasks_in_namespaces(const struct kernel *kernel, size_t *count);
+int kernel_each_in_namespaces(const struct kernel *kernel, record_fn fn, void *user);
 
 /*
  * What the kernel side has sent and lost so far, by kind: records that the ring

@@ -16,21 +16,9 @@
 #include <unistd.h>
 
 #include "core/text.h"
+#include "directory.h"
 
 #define BACKLOG 128
-
-static int make_directories(char *path)
-{
-	for (char *p = path + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
-}
 
 #define LOCK_TRIES 50
 #define LOCK_PAUSE_USEC 20000
@@ -46,7 +34,7 @@ static int lock_directory(const char *path)
 
 	snprintf(copy, sizeof(copy), "%s", path);
 	dir = dirname(copy);
-	err = make_directories(dir);
+	err = directory_make(dir, 0755);
 	if (err)
 		return err;
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -12,6 +12,7 @@
 #define TAXES .on_demand = true
 #define NOT_BY_SYSCALLS \
 	"waits by io_uring; answers to 32-bit programs; whom a waitid without siginfo took"
+#define NOT_BY_CLONES "forks by 32-bit programs: how long they took, and that they failed"
 
 const struct offer hook_offers[] = {
 	{ OFFER("birth", "tp_btf/task_newtask", TP("task_newtask", 2)) },
@@ -46,9 +47,9 @@ const struct offer hook_offers[] = {
 	{ OFFER("fork_cost", "fentry/kernel_clone", FN("kernel_clone", 1)) },
 	{ OFFER("fork_cost", "kprobe/kernel_clone", FN("kernel_clone", 1), KPROBES) },
 	{ OFFER("fork_cost", "tp/syscalls/sys_enter_clone", FN("perf_syscall_enter", -1)), TAXES,
-	  .not_seen = "forks by 32-bit programs: how long they took, and that they failed" },
+	  .not_seen = NOT_BY_CLONES },
 	{ OFFER("fork_cost", "tp_btf/sys_enter", TP("sys_enter", 2)), TAXES,
-	  .not_seen = "forks by 32-bit programs: how long they took, and that they failed" },
+	  .not_seen = NOT_BY_CLONES },
 
 	/* before it do_huge_pmd_wp_page() takes a struct by value, which fentry refuses */
 	{ OFFER("cow", "fentry/do_wp_page", FN("do_wp_page", 1), FN("do_huge_pmd_wp_page", 1)),

@@ -26,7 +26,7 @@ struct limits {
 	char cgroups[PATH_MAX];	 /* where that hierarchy is mounted; "": nowhere */
 	const struct kernel *kernel;
 	struct lt_ns_task *tasks; /* in namespaces, read when first needed */
-	size_t task_count;
+	size_t task_count, task_room;
 	bool tasks_read;
 };
 
@@ -254,10 +254,26 @@ static bool is_in_namespace(int dir)
 	return pids && pids[strspn(pids, "0123456789")] == '\t';
 }
 
+static void note_task(void *user, const void *record, size_t len)
+{
+	struct limits *limits = user;
+
+	if (limits->task_count == limits->task_room) {
+		size_t room = limits->task_room ? limits->task_room * 2 : 256;
+		struct lt_ns_task *bigger = realloc(limits->tasks, room * sizeof(*bigger));
+
+		if (!bigger)
+			return;
+		limits->tasks = bigger;
+		limits->task_room = room;
+	}
+	memcpy(&limits->tasks[limits->task_count++], record, len);
+}
+
 static const struct lt_ns_task *find_task(struct limits *limits, struct lt_id id)
 {
 	if (!limits->tasks_read)
-		limits->tasks = kernel_tasks_in_namespaces(limits->kernel, &limits->task_count);
+		kernel_each_in_namespaces(limits->kernel, note_task, limits);
 	limits->tasks_read = true;
 	for (size_t i = 0; i < limits->task_count; i++)
 		if (limits->tasks[i].id.pid == id.pid &&

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "core/text.h"
+#include "directory.h"
 
 union silence_record {
 	struct lt_silence e;
@@ -149,7 +149,7 @@ int silences_save(const char *path, const struct core *core)
 		return -ENOMEM;
 	core_each_silence(core, save_one, &saving);
 	snprintf(directory, sizeof(directory), "%s", path);
-	mkdir(dirname(directory), 0755); /* it may be there */
+	directory_make(dirname(directory), 0755); /* what fails is seen when it is written */
 	snprintf(fresh, sizeof(fresh), "%s.new", path);
 	errno = 0;
 	err = write_whole(fresh, document);

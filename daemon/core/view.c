@@ -643,15 +643,6 @@ struct view_pages *view_pages_new(enum view_kind kind, const struct core *core, 
 	return pages;
 }
 
-static bool pages_put(struct view_pages *pages, const char *text)
-{
-	pages->used = strlen(text);
-	pages->text = malloc(pages->used + 1);
-	if (pages->text)
-		memcpy(pages->text, text, pages->used + 1);
-	return pages->text;
-}
-
 /* The next row that is there still; false without memory. */
 static bool pages_make(struct view_pages *pages)
 {
@@ -674,7 +665,9 @@ static bool pages_make(struct view_pages *pages)
 	}
 	if (!row.life) {
 		pages->ended = true;
-		return pages_put(pages, "]}\n");
+		pages->text = strdup("]}\n");
+		pages->used = pages->text ? strlen(pages->text) : 0;
+		return pages->text;
 	}
 	object = rows_narrow(&rows, pages->view->row(&rows, &row));
 	pages->text = view_text(object, &pages->used);

@@ -358,15 +358,24 @@ static void one_per_signal(void)
 	stand_still();
 }
 
-static void one_per_signalfd(void)
+static int sigchld_fd(void)
 {
-	struct signalfd_siginfo info;
 	sigset_t set;
 	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	fd = signalfd(-1, &set, 0);
+	if (fd < 0)
+		fail("signalfd");
+	return fd;
+}
+
+static void one_per_signalfd(void)
+{
+	struct signalfd_siginfo info;
+	int fd = sigchld_fd();
+
 	die_at_once(true);
 	ready();
 	while (read(fd, &info, sizeof(info)) > 0)
@@ -376,13 +385,8 @@ static void one_per_signalfd(void)
 
 static void unread_signalfd(void)
 {
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
 	set_blocked(true);
-	if (signalfd(-1, &set, 0) < 0)
-		fail("signalfd");
+	sigchld_fd();
 	keep_child();
 	keep_child();
 	ready();
@@ -392,12 +396,8 @@ static void unread_signalfd(void)
 static void once_by_signalfd(void)
 {
 	struct signalfd_siginfo info;
-	sigset_t set;
-	int fd;
+	int fd = sigchld_fd();
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	fd = signalfd(-1, &set, 0);
 	set_blocked(true);
 	for (int i = 0; i < 5; i++) {
 		pid_t pid = make_child();

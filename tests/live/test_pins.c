@@ -240,6 +240,17 @@ static struct cast *begin_zombies(void)
 	return cast;
 }
 
+/* They are reaped, and that is seen. */
+static void end_zombies(struct lt *lt, struct cast *cast)
+{
+	pid_t pid = cast__int(cast, "child", 4);
+
+	cast__go(cast);
+	cast__hold(cast, "empty");
+	lt__require_no_zombie(lt, pid);
+	cast__free(cast);
+}
+
 static void check_known_after(int sig, const char *option, const char *value, const char *words)
 {
 	struct place place = make_place();
@@ -257,10 +268,7 @@ static void check_known_after(int sig, const char *option, const char *value, co
 	require_hook(lt, words);
 	require_known(lt, pid, known);
 	json_decref(known);
-	cast__go(cast);
-	cast__hold(cast, "empty");
-	lt__require_no_zombie(lt, pid);
-	cast__free(cast);
+	end_zombies(lt, cast);
 	lt__stop(lt);
 	remove_place(&place);
 }
@@ -298,10 +306,7 @@ LT_TEST(pins, journal_that_others_can_write_is_not_believed)
 	lt__again(lt, PIN(place.dir), NULL);
 	require_hook(lt, "/1 (taken over); no journal in " JOURNALS ": Operation not permitted");
 	json_decref(lt__await_row(lt, "zombies", pid, "inferred=true"));
-	cast__go(cast);
-	cast__hold(cast, "empty");
-	lt__require_no_zombie(lt, pid);
-	cast__free(cast);
+	end_zombies(lt, cast);
 	lt__stop(lt);
 	remove_place(&place);
 }

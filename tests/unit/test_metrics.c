@@ -369,21 +369,28 @@ static const struct {
 	{ "/system.slice/pod" UID_DASHES ".service", NULL, false },
 };
 
+/* Its parent, 50, is born there, in cgroup 7. */
+static void zombie_in(struct bench *bench, const char *path)
+{
+	struct lt_fork e = { .hdr = { sizeof(e), LT_FORK, 0, MS(50) },
+			     .child = id_of(50),
+			     .parent = id_of(1),
+			     .creator = id_of(1),
+			     .exit_signal = 17,
+			     .cgroup.id = 7 };
+
+	feed_cgroup(bench, 10, 7, path);
+	feed(bench, &e);
+	die(bench, 100, 100, 50, 0);
+}
+
 Test(metrics, pods_and_containers_of_paths)
 {
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		struct bench *bench = bench_new();
-		struct lt_fork e = { .hdr = { sizeof(e), LT_FORK, 0, MS(50) },
-				     .child = id_of(50),
-				     .parent = id_of(1),
-				     .creator = id_of(1),
-				     .exit_signal = 17,
-				     .cgroup.id = 7 };
 		char label[128], *text;
 
-		feed_cgroup(bench, 10, 7, paths[i].path);
-		feed(bench, &e);
-		die(bench, 100, 100, 50, 0);
+		zombie_in(bench, paths[i].path);
 		text = text_of(bench->core, METRICS_TEXT);
 		snprintf(label, sizeof(label), "pod=\"%s\"", paths[i].pod ? paths[i].pod : "");
 		cr_expect_eq(strstr(text, label) != NULL, paths[i].pod != NULL, "%s",
@@ -424,17 +431,9 @@ static void feed_names(struct bench *bench, uint64_t ms, uint64_t id, const char
 static struct bench *in_container(void)
 {
 	struct bench *bench = bench_new();
-	struct lt_fork e = { .hdr = { sizeof(e), LT_FORK, 0, MS(50) },
-			     .child = id_of(50),
-			     .parent = id_of(1),
-			     .creator = id_of(1),
-			     .exit_signal = 17,
-			     .cgroup.id = 7 };
 
 	feed_policy(bench, 1, 1000, 1, 60000, 5000, "");
-	feed_cgroup(bench, 10, 7, "/kubepods/pod" UID_DASHES "/" CONTAINER);
-	feed(bench, &e);
-	die(bench, 100, 100, 50, 0);
+	zombie_in(bench, "/kubepods/pod" UID_DASHES "/" CONTAINER);
 	return bench;
 }
 
