@@ -299,17 +299,65 @@ static void feed_adopter(void *user, const void *record, size_t len)
 	}
 }
 
-static void feed_wants(struct daemon *daemon, const struct wants *wants)
+static int compare_wants(const void *a, const void *b)
+{
+	const struct lt_id *x = &((const struct want *)a)->id, *y = &((const struct want *)b)->id;
+
+	if (x->pid != y->pid)
+		return x->pid < y->pid ? -1 : 1;
+	return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
+}
+
+/* By pid, and each process once. */
+static void unite(struct wants *wants)
+{
+	size_t count = 0;
+
+	if (wants->count)
+		qsort(wants->all, wants->count, sizeof(*wants->all), compare_wants);
+	for (size_t i = 0; i < wants->count; i++) {
+		struct want *want = &wants->all[i], *last = &wants->all[count ? count - 1 : 0];
+
+		if (count && !compare_wants(want, last)) {
+			last->flags |= want->flags;
+			if (want->flags & LT_PROC_CGROUP)
+				last->cgroup = want->cgroup;
+		} else {
+			wants->all[count++] = *want;
+		}
+	}
+	wants->count = count;
+}
+
+/* Where there are too many to look at once, the next time begins after the last of them. */
+static void limit_looks(struct daemon *daemon, struct wants *wants)
+{
+	size_t first = 0, looks = 0;
+
+	while (first < wants->count && wants->all[first].id.pid <= daemon->looked_pid)
+		first++;
+	for (size_t i = 0; i < wants->count; i++) {
+		struct want *want = &wants->all[(first + i) % wants->count];
+
+		if (!(want->flags & LT_PROC_TASKS))
+			continue;
+		if (looks++ < LOOKS_MAX)
+			daemon->looked_pid = want->id.pid;
+		else
+			want->flags &= ~(uint32_t)LT_PROC_TASKS;
+	}
+}
+
+static void feed_wants(struct daemon *daemon, struct wants *wants)
 {
 	struct adopters adopters = { daemon, wants };
 	uint32_t all = 0;
-	int looks = 0;
 
+	unite(wants);
+	limit_looks(daemon, wants);
 	for (size_t i = 0; i < wants->count; i++) {
-		struct want *want = &wants->all[i];
+		const struct want *want = &wants->all[i];
 
-		if (want->flags & LT_PROC_TASKS && ++looks > LOOKS_MAX)
-			want->flags &= ~(uint32_t)LT_PROC_TASKS;
 		all |= want->flags;
 		proc_read(want->id, want->cgroup, want->flags, boot_ns(), feed, daemon);
 	}
@@ -322,6 +370,7 @@ void feed_proc(struct daemon *daemon)
 	struct wants wants = { 0 };
 
 	core_each_want(daemon->core, note_want, &wants);
+	core_each_judged_soon(daemon->core, note_want, &wants);
 	feed_wants(daemon, &wants);
 	free(wants.all);
 }
@@ -382,10 +431,13 @@ void feed_dying(struct daemon *daemon)
 
 void feed_due(struct daemon *daemon)
 {
-	struct wants due = { 0 };
+	struct wants due = { 0 }, parents = { 0 };
 
 	core_each_due(daemon->core, boot_ns(), note_id, &due);
 	feed_absent(daemon, &due);
+	core_each_judged_soon(daemon->core, note_want, &parents);
+	feed_wants(daemon, &parents);
+	free(parents.all);
 }
 
 /* ---- what containers are called ---- */

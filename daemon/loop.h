@@ -34,6 +34,7 @@ struct daemon {
 	int stacks_err;		   /* why there are none, where they are wanted */
 	bool stacks_taken;	   /* there are parents to take them of */
 	uint64_t stacks_version;   /* of the leakers that they are taken of */
+	uint64_t looked_pid;	   /* the last parent whose threads were looked at */
 	struct lt_id stacks_also;  /* a parent that somebody named; pid 0: none */
 	struct handlers *handlers; /* NULL: off */
 	int handlers_err;	   /* why, where they are wanted */

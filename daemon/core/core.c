@@ -124,6 +124,26 @@ void core_each_judged(const struct core *core, core_want_fn fn, void *user)
 	}
 }
 
+void core_each_judged_soon(const struct core *core, core_want_fn fn, void *user)
+{
+	static const struct lt_cgroup_id nowhere;
+	uint64_t soon_ns = ns_after(core->now_ns, TASKS_FRESH_NS);
+	const struct life *zombie;
+
+	DL_FOREACH(core->queues[QUEUE_YOUNG], zombie) {
+		const struct life *parent = zombie->parent;
+		const struct reaping *reaping = parent ? life_reaping(parent) : NULL;
+
+		if (ns_after(zombie->zombie_ns, core->policy.zombie_age_ns) > soon_ns)
+			break;
+		if (parent && parent->state < LT_EXITING &&
+		    !(parent->leak && parent->leak->flagged) &&
+		    !(reaping && reaping->tasks_ns >= zombie->zombie_ns &&
+		      ns_after(reaping->tasks_ns, TASKS_FRESH_NS) > core->now_ns))
+			fn(user, parent->id, nowhere, LT_PROC_TASKS);
+	}
+}
+
 uint64_t core_hook_since(const struct core *core, const char *what)
 {
 	for (int i = 0; i < HOOKS_MAX && core->hooks[i].what; i++)

@@ -135,6 +135,11 @@ void core_each_want(const struct core *core, core_want_fn fn, void *user);
 
 /* The same, but only for what parents of flagged zombies are judged by. */
 void core_each_judged(const struct core *core, core_want_fn fn, void *user);
+/*
+ * And for those who have none, and within a second will have: their threads. A judgement at that
+ * moment cannot tell whether they are blocked otherwise. The same parent may come several times.
+ */
+void core_each_judged_soon(const struct core *core, core_want_fn fn, void *user);
 
 /*
  * The same for who is asked about by pid: that process and its parent, with

@@ -216,6 +216,43 @@ Test(why, in_d_for_how_long)
 	bench_free(bench);
 }
 
+static void count_looks(void *user, struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags)
+{
+	int *looks = user;
+
+	(void)cgroup;
+	*looks += id.pid == PARENT && flags == LT_PROC_TASKS ? 1 : 100;
+}
+
+static int looks_soon(struct bench *bench, uint64_t ms)
+{
+	int looks = 0;
+
+	feed_tick(bench, ms);
+	core_each_judged_soon(bench->core, count_looks, &looks);
+	return looks;
+}
+
+/* So that it is known from the first moment whether its parent is blocked. */
+Test(why, threads_are_wanted_before_it_is_flagged)
+{
+	struct bench *bench = with_parent();
+
+	feed_policy(bench, 2, 8000, 5, 600000, 5000, "");
+	child_dies(bench, DIED, 100);
+	cr_expect_eq(looks_soon(bench, DIED + 6999), 0);
+	cr_expect_eq(looks_soon(bench, DIED + 7000), 1);
+	feed_tasks(bench, DIED + 7100, 'S', 0, 0);
+	cr_expect_eq(looks_soon(bench, DIED + 7200), 0, "they have just been looked at");
+	child_dies(bench, DIED + 7300, 101);
+	cr_expect_eq(looks_soon(bench, DIED + 7999), 0, "the second one has time");
+	/* and then those of flagged ones are */
+	cr_expect_eq(looks_soon(bench, DIED + 9000), 0);
+	feed_free(bench, DIED + 9100, 100);
+	cr_expect_eq(looks_soon(bench, DIED + 14300), 1, "that was before it died");
+	bench_free(bench);
+}
+
 Test(why, traced_wins)
 {
 	struct bench *bench = with_parent();
