@@ -241,11 +241,23 @@ static uint64_t due_ns(const struct core *core, enum alert_kind kind)
 	return alert->held_ns ? ns_after(alert->held_ns, hold_ns(core, kind)) : UINT64_MAX;
 }
 
+static bool any_is_pending(const struct core *core)
+{
+	uint64_t pending = 0;
+
+	for (int kind = 0; kind < ALERT_KINDS; kind++)
+		pending |= core->alerts[kind].since_ns | core->alerts[kind].held_ns;
+	return pending;
+}
+
+/* Asked for at each record: on most hosts there is none. */
 uint64_t alerts_due_ns(const struct core *core)
 {
-	uint64_t first_ns = counts_seconds(core) ? ns_after(core->storm.begin_ns, NSEC_PER_SEC) :
-						   UINT64_MAX;
+	uint64_t first_ns;
 
+	if (!any_is_pending(core))
+		return UINT64_MAX;
+	first_ns = counts_seconds(core) ? ns_after(core->storm.begin_ns, NSEC_PER_SEC) : UINT64_MAX;
 	for (int kind = 0; kind < ALERT_KINDS; kind++)
 		if (due_ns(core, kind) < first_ns)
 			first_ns = due_ns(core, kind);

@@ -313,7 +313,7 @@ static void begin_sharing(struct core *core, struct life *life, struct life *cre
 {
 	if (creator)
 		cow_told(core, creator, &e->creator_cow);
-	if (cow_is_observed(core) && e->flags & LT_FORK_SIZES && !(e->clone_flags & CLONE_VM) &&
+	if (core->cow_observed && e->flags & LT_FORK_SIZES && !(e->clone_flags & CLONE_VM) &&
 	    !life->exec_ns && life->state < LT_EXITING)
 		fork_begin(core, life, creator);
 }
@@ -1058,6 +1058,7 @@ static void apply_hook(struct core *core, const struct lt_hook *e)
 	free(hook->what);
 	free(hook->value);
 	*hook = (struct hook_info){ what, value, since_ns };
+	cow_apply_hook(core, hook);
 	alerts_judge_hooks(core);
 }
 

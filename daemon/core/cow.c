@@ -233,10 +233,8 @@ void cow_restore(struct core *core, struct life *life, const struct lt_life *e)
 			(struct cow_sum){ e->cow_copies_before, e->cow_reuses_before };
 }
 
-bool cow_is_observed(const struct core *core)
+void cow_apply_hook(struct core *core, const struct hook_info *hook)
 {
-	for (int i = 0; i < HOOKS_MAX && core->hooks[i].what; i++)
-		if (!strcmp(core->hooks[i].what, "cow"))
-			return strncmp(core->hooks[i].value, "off", 3) != 0;
-	return false;
+	if (!strcmp(hook->what, "cow"))
+		core->cow_observed = strncmp(hook->value, "off", 3) != 0;
 }

@@ -291,6 +291,7 @@ struct core {
 	__u64 sent[LT_KERNEL_KINDS];
 	struct lt_start start;
 	struct hook_info hooks[HOOKS_MAX];
+	bool cow_observed; /* as its hook says */
 	struct failures failures;  /* all fork calls' */
 	struct lt_tallies tallies; /* its header and COW counts are not used */
 	struct lt_health health;   /* as last told; its header's time 0: never */
@@ -399,7 +400,7 @@ bool fork_is_big(const struct core *core, const struct fork *fork);
 void cow_restore(struct core *core, struct life *life, const struct lt_life *e);
 void cow_dump(struct lt_life *e, const struct life *life);
 void cow_free(struct core *core, struct life *life);
-bool cow_is_observed(const struct core *core);
+void cow_apply_hook(struct core *core, const struct hook_info *hook);
 
 /* Since when its parent holds a zombie. */
 static inline uint64_t life_held_ns(const struct life *life)

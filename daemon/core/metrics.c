@@ -586,7 +586,7 @@ static void collect_fork_duration(struct scrape *s)
 
 static void collect_cow_bytes(struct scrape *s)
 {
-	if (!cow_is_observed(s->core))
+	if (!s->core->cow_observed)
 		return;
 	sample(s, "");
 	value(s, cow_bytes(s->core, s->core->totals.cow_copies));
@@ -594,7 +594,7 @@ static void collect_cow_bytes(struct scrape *s)
 
 static void collect_cow_faults(struct scrape *s)
 {
-	if (!cow_is_observed(s->core))
+	if (!s->core->cow_observed)
 		return;
 	sample(s, "");
 	label(s, "result", "copy");

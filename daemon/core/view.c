@@ -289,7 +289,7 @@ static json_t *view_cow_sum(const struct core *core, struct cow_sum sum)
 /* A kernel thread has no memory of its own. */
 static json_t *view_cow_of(const struct core *core, const struct life *life)
 {
-	if (life->flags & LT_LIFE_KERNEL || !(life->cow || cow_is_observed(core)))
+	if (life->flags & LT_LIFE_KERNEL || !(life->cow || core->cow_observed))
 		return json_null();
 	return view_cow_sum(core, cow_of(life));
 }
@@ -800,7 +800,7 @@ json_t *view_cow(const struct core *core, uint64_t now_ns, const struct filter *
 		if (wants_fork(core, filter, life, now_ns))
 			rows_add(&rows, life);
 	document = view_rows(&rows, COLUMN_COPIED, "forks", cow_row);
-	set(document, "observed", json_boolean(cow_is_observed(core)));
+	set(document, "observed", json_boolean(core->cow_observed));
 	return document;
 }
 
@@ -850,7 +850,7 @@ json_t *view_status(const struct core *core, uint64_t now_ns)
 	set(object, "zombies", integer(totals.zombies));
 	set(object, "flagged", integer(totals.flagged));
 	set(object, "leaks", integer(totals.leaks));
-	set(object, "cow", cow_is_observed(core) ? view_cow_sum(core, cow) : NULL);
+	set(object, "cow", core->cow_observed ? view_cow_sum(core, cow) : NULL);
 	set(object, "memory_bytes", integer(totals.memory_bytes));
 	set(object, "ring_bytes", integer(core->start.ring_bytes));
 	set(object, "hooks", view_hooks(core));
