@@ -291,7 +291,7 @@ struct core {
 	__u64 sent[LT_KERNEL_KINDS];
 	struct lt_start start;
 	struct hook_info hooks[HOOKS_MAX];
-	bool cow_observed; /* as its hook says */
+	bool cow_observed;	   /* as its hook says */
 	struct failures failures;  /* all fork calls' */
 	struct lt_tallies tallies; /* its header and COW counts are not used */
 	struct lt_health health;   /* as last told; its header's time 0: never */
@@ -356,6 +356,8 @@ void life_set_program(struct core *core, struct life *life, const char *text, ui
 		      uint16_t args_len, uint32_t flags);
 void life_share_program(struct core *core, struct life *life, const struct life *from);
 void life_set_cgroup(struct core *core, struct life *life, struct lt_cgroup_id id);
+void life_set_comm(struct life *life, const char comm[LT_COMM_LEN]);
+void life_set_status(struct life *life, int32_t exit_code);
 
 /* Whether the pass should have met it: it lives and was born before. */
 static inline bool life_is_unseen(const struct core *core, const struct life *life)

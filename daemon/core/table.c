@@ -222,6 +222,18 @@ void life_share_program(struct core *core, struct life *life, const struct life 
 	life->program = from->program;
 }
 
+void life_set_comm(struct life *life, const char comm[LT_COMM_LEN])
+{
+	memcpy(life->comm, comm, LT_COMM_LEN);
+	life->comm[LT_COMM_LEN - 1] = '\0';
+}
+
+void life_set_status(struct life *life, int32_t exit_code)
+{
+	life->exit_code = exit_code;
+	life->flags |= LT_LIFE_HAS_STATUS;
+}
+
 void life_set_cgroup(struct core *core, struct life *life, struct lt_cgroup_id id)
 {
 	struct cgroup_info *cgroup;
