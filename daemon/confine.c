@@ -281,7 +281,7 @@ static const struct rule {
 	CALL(futex), CALL(rt_sigprocmask), CALL(exit), CALL(exit_group),
 	/* a call that was interrupted goes on; its own death by a bug */
 	CALL(restart_syscall), CALL(rt_sigreturn), CALL(rt_sigaction), CALL(gettid),
-	CALL(tgkill),
+	CALL(tgkill), CALL(writev),
 	/* the files that what is known is kept in */
 	CALL(fallocate, PINS), CALL(ftruncate, PINS),
 	/* uprobes */

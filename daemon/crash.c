@@ -57,6 +57,8 @@ static void add_signal(struct words *words, const siginfo_t *info)
 	if (info->si_code > 0) {
 		add(words, " at address 0x");
 		add_number(words, (uintptr_t)info->si_addr, 16);
+	} else if (info->si_pid == getpid()) {
+		add(words, " by itself");
 	} else {
 		add(words, " by process ");
 		add_number(words, (uintptr_t)info->si_pid, 10);

@@ -365,6 +365,7 @@ static const struct seldom {
 	{ "rt_sigreturn", "likewise, and who debugs it" },
 	{ "gettid", "abort()" },
 	{ "tgkill", "abort()" },
+	{ "writev", "what the C library says before abort()" },
 };
 
 static bool is_seldom(const char *name)

@@ -1,6 +1,7 @@
 /*
- * The daemon's own death by a bug, which a signal stands for here: it says what it was
- * doing, and the kernel writes a core of it, confined or not.
+ * The daemon's own death by a bug: it says what it was doing, and the kernel writes a
+ * core of it, confined or not. The bugs are tests/cast/fault's, so that nothing in the
+ * daemon can make it fail; in some a signal stands for one.
  */
 #include "http.h"
 #include "run.h"
@@ -72,17 +73,19 @@ static bool core_lies_beside(void)
 	return !strcmp(pattern, "core\n");
 }
 
-/* A debugger finds in it where the daemon was. */
-static void require_usable_core(const struct doomed *doomed)
+/* A debugger finds in it where the daemon was, if there is still a STACK. */
+static void require_usable_core(const struct doomed *doomed, bool stack)
 {
 	char core[96], pid_core[128];
 	struct result result;
 
-	if (!core_lies_beside() || !have_program("gdb"))
+	if (!core_lies_beside())
 		return;
 	snprintf(core, sizeof(core), "%s/core", doomed->dir);
 	snprintf(pid_core, sizeof(pid_core), "%s.%d", core, (int)doomed->job.pid);
 	lt_require(!access(core, F_OK) || !access(pid_core, F_OK), "no core in %s", doomed->dir);
+	if (!stack || !have_program("gdb"))
+		return;
 	run(&result, &(struct plan){ .argv = ARGV("/usr/bin/gdb", "-nx", "-batch", "-ex", "bt",
 						  LIFETRACED, core) });
 	lt_require(strstr(result.out, "daemon_run") || strstr(result.out, "main ("),
@@ -90,22 +93,28 @@ static void require_usable_core(const struct doomed *doomed)
 	result__free(&result);
 }
 
+/* By SIG, with WORDS for its last ones. */
+static void require_death(struct doomed *doomed, int sig, const char *words, bool stack)
+{
+	siginfo_t end = doomed__end(doomed);
+
+	lt_require(end.si_status == sig, "it died of %d", end.si_status);
+	lt_require(end.si_code == CLD_DUMPED, "no core was dumped");
+	require_words(doomed, words);
+	require_usable_core(doomed, stack);
+	doomed__remove(doomed);
+}
+
 static void check_death(int sig, const char *name, const char *confine)
 {
 	struct doomed doomed;
 	char words[128];
-	siginfo_t end;
 
 	doomed__start(&doomed, confine);
-	kill(doomed.job.pid, sig);
-	end = doomed__end(&doomed);
-	lt_require(end.si_status == sig, "it died of %d", end.si_status);
-	lt_require(end.si_code == CLD_DUMPED, "no core was dumped");
 	snprintf(words, sizeof(words), "lifetraced: dies of %s by process %d while it serves", name,
 		 getpid());
-	require_words(&doomed, words);
-	require_usable_core(&doomed);
-	doomed__remove(&doomed);
+	kill(doomed.job.pid, sig);
+	require_death(&doomed, sig, words, true);
 }
 
 LT_TEST(crash, segv)
@@ -122,6 +131,67 @@ LT_TEST(crash, abort_confined)
 {
 	check_death(SIGABRT, "SIGABRT", "on");
 }
+
+/* ---- faults of its own ---- */
+
+static const struct {
+	const char *name, *words;
+	int sig;
+	bool stack; /* in the core is one to be read */
+} faults[] = {
+	{ "segv", "lifetraced: dies of SIGSEGV at address 0x10 while it serves", SIGSEGV, true },
+	{ "fpe", "lifetraced: dies of SIGFPE at address 0x7", SIGFPE, true },
+	{ "overflow", "lifetraced: dies of SIGSEGV at address 0x7", SIGSEGV, false },
+	{ "free", "invalid pointer\nlifetraced: dies of SIGABRT by itself", SIGABRT, true },
+};
+
+static void check_fault(size_t n, const char *confine)
+{
+	struct doomed doomed;
+	struct result result;
+	char fault[256], pid[16];
+
+	cast__path("fault", fault, sizeof(fault));
+	doomed__start(&doomed, confine);
+	snprintf(pid, sizeof(pid), "%d", doomed.job.pid);
+	run(&result, &(struct plan){ .argv = ARGV(fault, pid, faults[n].name) });
+	if (result.code == 2) {
+		doomed__remove(&doomed);
+		cr_skip_test("no fault is known for this machine");
+	}
+	lt_require(!result.code, "%s", result.err);
+	result__free(&result);
+	require_death(&doomed, faults[n].sig, faults[n].words, faults[n].stack);
+}
+
+LT_TEST(crash, bad_read)
+{
+	check_fault(0, "off");
+}
+
+LT_TEST(crash, bad_read_confined)
+{
+	check_fault(0, "on");
+}
+
+LT_TEST(crash, division_by_zero_confined)
+{
+	check_fault(1, "on");
+}
+
+/* Told on a stack of its own. */
+LT_TEST(crash, stack_overflow_confined)
+{
+	check_fault(2, "on");
+}
+
+/* Found by the C library, which says so itself before. */
+LT_TEST(crash, bad_free_confined)
+{
+	check_fault(3, "on");
+}
+
+/* ---- what it was doing ---- */
 
 /* Clients that ask and ask: it is killed in one of the answers, sooner or later. */
 static bool dies_answering(void)
