@@ -59,6 +59,7 @@ struct queue {
 	size_t count, max;
 	unsigned versions;
 	const char *path;
+	bool changed; /* since it was saved */
 	bool failing; /* to be saved; said once */
 	bool full;    /* of what fires; said once */
 };

@@ -28,6 +28,7 @@ static void drop(struct queue *queue, size_t i)
 	json_decref(queue->items[i].alert);
 	memmove(&queue->items[i], &queue->items[i + 1],
 		(--queue->count - i) * sizeof(queue->items[0]));
+	queue->changed = true;
 }
 
 /*
@@ -95,6 +96,7 @@ bool queue_put(struct queue *queue, const json_t *alert, bool resolved)
 	take(item, alert);
 	item->resolved = resolved;
 	item->version = ++queue->versions;
+	queue->changed = true;
 	return true;
 }
 
@@ -129,6 +131,7 @@ void queue_end_others(struct queue *queue, const json_t *firing, void (*fn)(void
 			continue;
 		end_now(item);
 		item->version = ++queue->versions;
+		queue->changed = true;
 		fn(user, item->alert);
 	}
 }
@@ -144,24 +147,47 @@ static json_t *as_json(const struct queue *queue)
 	return array;
 }
 
+/* On a disk that becomes full a part finds room, and only the next try says why not the rest. */
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t written = write(fd, text, len);
+
+		if (written < 0)
+			return -errno;
+		text += written;
+		len -= (size_t)written;
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
 /* Whole or not at all, whenever the power goes. */
+static int replace(const char *path, const char *text)
+{
+	char new_path[SETTING_TEXT_SIZE + 8];
+	int fd, err;
+
+	snprintf(new_path, sizeof(new_path), "%s.new", path);
+	fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	err = write_all(fd, text, strlen(text));
+	close(fd);
+	if (!err && rename(new_path, path))
+		err = -errno;
+	if (err)
+		unlink(new_path);
+	return err;
+}
+
 static int save(const struct queue *queue)
 {
 	json_t *array = as_json(queue);
-	char *text = json_dumps(array, JSON_COMPACT), path[SETTING_TEXT_SIZE + 8];
-	size_t len = text ? strlen(text) : 0;
-	int fd, err = 0;
+	char *text = json_dumps(array, JSON_COMPACT);
+	int err = text ? replace(queue->path, text) : -ENOMEM;
 
 	json_decref(array);
-	snprintf(path, sizeof(path), "%s.new", queue->path);
-	fd = text ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
-	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fsync(fd))
-		err = errno ? -errno : -EIO;
-	if (fd >= 0)
-		close(fd);
 	free(text);
-	if (!err && rename(path, queue->path))
-		err = -errno;
 	return err;
 }
 
@@ -178,10 +204,12 @@ void queue_settle(struct queue *queue, unsigned targets)
 		if (everywhere)
 			drop(queue, i);
 	}
-	err = *queue->path ? save(queue) : 0;
+	if (!*queue->path || !queue->changed)
+		return;
+	err = save(queue);
 	if (err && !queue->failing)
 		say("%s: %s; alerts would not survive a restart", queue->path, strerror(-err));
-	queue->failing = err != 0;
+	queue->failing = queue->changed = err != 0;
 }
 
 void queue_open(struct queue *queue, const char *path, size_t max)

@@ -6,6 +6,7 @@
 
 #define BACK_OFF_MAX_MS (30 * 1000)
 #define LIST_EVERY_MS (60 * 1000) /* whatever was missed is made good by then */
+#define LIST_AGAIN_MS 1000	  /* after one that failed */
 #define LIST_TIMEOUT_S 10
 #define TEXT_MAX (16 << 20)
 
@@ -24,6 +25,7 @@ struct source {
 	CURL *stream, *list; /* NULL: not under way */
 	struct text line, document;
 	bool connected; /* said so, and listed since */
+	bool outdated;	/* the list under way: an alert has come since it was asked for */
 	uint64_t retry_at, list_at;
 	unsigned failures;
 };
@@ -47,8 +49,10 @@ static void take_line(struct source *source, const char *line, size_t len)
 	json_t *alert = json_loadb(line, len, 0, NULL);
 	const char *state = json_string_value(json_object_get(alert, "state"));
 
-	if (state)
+	if (state) {
+		source->outdated = true;
 		source->on_alert(source->user, alert, !strcmp(state, "resolved"));
+	}
 	json_decref(alert);
 }
 
@@ -120,6 +124,7 @@ static void start_stream(struct source *source)
 static void start_list(struct source *source)
 {
 	source->document.len = 0;
+	source->outdated = false;
 	source->list = request(source, "http://lifetraced/v1/alerts", on_document);
 	if (!source->list)
 		return;
@@ -150,18 +155,31 @@ static void finish(struct source *source, CURL **easy)
 	*easy = NULL;
 }
 
+/*
+ * One that an alert has overtaken would end, or begin again, what it does not know yet:
+ * another is asked for.
+ */
+static void take_list(struct source *source, CURLcode result, uint64_t now)
+{
+	json_t *document = NULL, *alerts;
+
+	if (!result && source->document.len)
+		document = json_loadb(source->document.bytes, source->document.len, 0, NULL);
+	alerts = json_object_get(document, "alerts");
+	finish(source, &source->list);
+	if (!json_is_array(alerts))
+		source->list_at = now + LIST_AGAIN_MS;
+	else if (source->outdated)
+		source->list_at = now;
+	else
+		source->on_list(source->user, alerts);
+	json_decref(document);
+}
+
 bool source_done(struct source *source, CURL *easy, CURLcode result, uint64_t now)
 {
-	json_t *document;
-
 	if (easy == source->list) {
-		document = result ? NULL :
-				    json_loadb(source->document.bytes ? source->document.bytes : "",
-					       source->document.len, 0, NULL);
-		finish(source, &source->list);
-		if (json_is_array(json_object_get(document, "alerts")))
-			source->on_list(source->user, json_object_get(document, "alerts"));
-		json_decref(document);
+		take_list(source, result, now);
 		return true;
 	}
 	if (easy != source->stream)
