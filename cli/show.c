@@ -111,25 +111,44 @@ static int get_stacks(const struct options *options, struct source *source, json
 }
 
 /* The daemon copies stacks; what they mean only who may read the process can say. */
+static int add_stacks(const struct options *options, struct source *source, json_t *rows,
+		      const json_t *stacks)
+{
+	json_t *row, *still;
+	int status;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+		json_object_set_new(row, "stacks",
+				    stacks_of_parent(json_object_get(stacks, "stacks"), row));
+	status = get_stacks(options, source, &still);
+	if (status)
+		return status;
+	json_array_foreach(rows, i, row)
+		json_object_set_new(row, "stacks",
+				    stacks_still_told(json_object_get(row, "stacks"),
+						      json_object_get(still, "stacks")));
+	json_decref(still);
+	return status;
+}
+
 static int show_leaks_with_stacks(const struct options *options, struct source *source)
 {
-	json_t *document, *stacks, *row;
+	json_t *document, *stacks, *rows, *row;
 	int status = get_stacks(options, source, &stacks);
-	const json_t *rows;
 	size_t i;
 
 	if (status)
 		return status;
 	status = source->ops->get(source, options, "leaks", &document);
 	rows = json_object_get(document, "leaks");
-	json_array_foreach((json_t *)rows, i, row)
-		json_object_set_new(row, "stacks",
-				    stacks_of_parent(json_object_get(stacks, "stacks"), row));
+	if (!status)
+		status = add_stacks(options, source, rows, stacks);
 	json_decref(stacks);
 	if (!status && options->json)
 		status = print_json(document);
 	else if (!status && json_array_size(rows))
-		json_array_foreach((json_t *)rows, i, row)
+		json_array_foreach(rows, i, row)
 			print_stacks(row);
 	else if (!status)
 		puts("no leaks");

@@ -40,6 +40,8 @@ struct unwinding {
 	struct snapshot now;
 	uint64_t pcs[FRAMES_MAX];
 	size_t count;
+	bool missed;	  /* memory that a step out of the last frame asked for */
+	const char *ends; /* why there is no outer frame; NULL: it is the outermost */
 };
 
 /* ---- the process's files ---- */
@@ -112,11 +114,12 @@ static bool read_word(const struct snapshot *now, uint64_t address, uint64_t *wo
 
 static bool memory_read(Dwfl *dwfl, Dwarf_Addr address, Dwarf_Word *word, void *user)
 {
-	const struct unwinding *unwinding = user;
+	struct unwinding *unwinding = user;
 	uint64_t value;
 
 	(void)dwfl;
-	if (!read_word(&unwinding->now, address, &value))
+	unwinding->missed = !read_word(&unwinding->now, address, &value);
+	if (unwinding->missed)
 		return false;
 	*word = value;
 	return true;
@@ -154,6 +157,7 @@ static int on_frame(Dwfl_Frame *frame, void *user)
 	if (unwinding->count == FRAMES_MAX || !dwfl_frame_pc(frame, &pc, NULL))
 		return DWARF_CB_ABORT;
 	unwinding->pcs[unwinding->count++] = pc;
+	unwinding->missed = false;
 	return DWARF_CB_OK;
 }
 
@@ -180,32 +184,48 @@ static bool has_table(Dwfl *dwfl, uint64_t pc)
 /*
  * clone() and clone3() end their tables before the system call, as in the child
  * they would be wrong: there the return address is where the stack pointer is
- * (arm64: in x30).
+ * (arm64: in x30). Elsewhere that can be any word, so it must be one of code.
  */
-static bool step_out_of_clone(struct snapshot *now)
+static bool step_out_of_clone(struct unwinding *unwinding)
 {
-	if (now->reg_count != 17) {
-		*pc_of(now) = now->regs[30];
-		return true;
+	struct snapshot *now = &unwinding->now;
+	uint64_t pc = now->regs[30];
+
+	if (now->reg_count == 17) {
+		unwinding->missed = !read_word(now, now->regs[7], &pc);
+		now->regs[7] += sizeof(uint64_t);
 	}
-	if (!read_word(now, now->regs[7], pc_of(now)))
+	if (unwinding->missed || !has_table(unwinding->dwfl, pc - 1))
 		return false;
-	now->regs[7] += sizeof(uint64_t);
+	*pc_of(now) = pc;
 	return true;
+}
+
+/* The outermost frame is one that says so itself, or has 0 above it. */
+static const char *end_of(const struct unwinding *unwinding, int err)
+{
+	if (unwinding->missed)
+		return unwinding->now.len ? "the rest of the stack was not copied" :
+					    "the stack could not be read";
+	if (unwinding->count == FRAMES_MAX)
+		return "too many frames";
+	return err ? "no unwind table" : NULL;
 }
 
 static void unwind(struct unwinding *unwinding)
 {
-	struct snapshot *now = &unwinding->now;
-	uint64_t pc = *pc_of(now);
+	uint64_t pc = *pc_of(&unwinding->now);
+	int err = 0;
 
 	unwinding->count = 0;
+	unwinding->missed = false;
 	if (!has_table(unwinding->dwfl, pc)) {
 		unwinding->pcs[unwinding->count++] = pc;
-		if (!step_out_of_clone(now))
-			return;
+		err = !step_out_of_clone(unwinding);
 	}
-	dwfl_getthread_frames(unwinding->dwfl, OWN_TID, on_frame, unwinding);
+	if (!err)
+		err = dwfl_getthread_frames(unwinding->dwfl, OWN_TID, on_frame, unwinding);
+	unwinding->ends = end_of(unwinding, err);
 }
 
 /* ---- frames ---- */
@@ -323,8 +343,13 @@ static json_t *key_of(const json_t *frame)
 			 json_object_get(frame, "file"), line);
 }
 
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
 /* Those of the same calls are one. */
-static void add_to_groups(json_t *groups, const struct unwinding *unwinding)
+static void add_to_groups(json_t *groups, const struct unwinding *unwinding, json_t *id)
 {
 	json_t *frames = frames_of(unwinding), *keys = json_array(), *group;
 	char *key;
@@ -332,32 +357,65 @@ static void add_to_groups(json_t *groups, const struct unwinding *unwinding)
 
 	for (i = 0; i < json_array_size(frames); i++)
 		json_array_append_new(keys, key_of(json_array_get(frames, i)));
+	json_array_append_new(keys, text_or_null(unwinding->ends));
 	key = json_dumps(keys, JSON_COMPACT);
 	group = key ? json_object_get(groups, key) : NULL;
 	if (key && !group) {
-		group = json_pack("{s:i,s:O}", "zombies", 0, "frames", frames);
+		group = json_pack("{s:[],s:O,s:o}", "ids", "frames", frames, "incomplete",
+				  text_or_null(unwinding->ends));
 		json_object_set_new(groups, key, group);
 	}
-	json_object_set_new(group, "zombies",
-			    json_integer((json_int_t)number(group, "zombies") + 1));
+	json_array_append(json_object_get(group, "ids"), id);
 	free(key);
 	json_decref(keys);
 	json_decref(frames);
 }
 
-static json_t *most_first(const json_t *groups)
+/* The ids of the stacks that are told, as members of an object. */
+static json_t *ids_of(const json_t *stacks)
 {
-	json_t *sorted = json_array(), *group;
+	json_t *ids = json_object();
+	const json_t *stack;
+	size_t i;
+
+	json_array_foreach(stacks, i, stack)
+		if (!json_is_true(json_object_get(stack, "before_exec")))
+			json_object_set_new(ids, string_at(stack, "id"), json_true());
+	return ids;
+}
+
+/* How many of the group's are among these. */
+static int count_of(const json_t *group, const json_t *told)
+{
+	const json_t *id;
+	int count = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(group, "ids"), i, id)
+		count += json_object_get(told, json_string_value(id)) != NULL;
+	return count;
+}
+
+json_t *stacks_still_told(const json_t *groups, const json_t *stacks)
+{
+	json_t *sorted = json_array(), *told = ids_of(stacks), *group, *shown;
 	const char *key;
 	size_t at;
 
 	json_object_foreach((json_t *)groups, key, group) {
+		int zombies = count_of(group, told);
+
+		if (!zombies)
+			continue;
 		for (at = 0; at < json_array_size(sorted); at++)
-			if (number(json_array_get(sorted, at), "zombies") <
-			    number(group, "zombies"))
+			if (number(json_array_get(sorted, at), "zombies") < (uint64_t)zombies)
 				break;
-		json_array_insert(sorted, at, group);
+		shown = json_pack("{s:i,s:O,s:O}", "zombies", zombies, "frames",
+				  json_object_get(group, "frames"), "incomplete",
+				  json_object_get(group, "incomplete"));
+		json_array_insert_new(sorted, at, shown);
 	}
+	json_decref(told);
 	return sorted;
 }
 
@@ -421,7 +479,7 @@ static void unwind_all(struct unwinding *unwinding, const json_t *stacks, const 
 			continue;
 		if (read_snapshot(&unwinding->now, stack)) {
 			unwind(unwinding);
-			add_to_groups(groups, unwinding);
+			add_to_groups(groups, unwinding, json_object_get(stack, "id"));
 		}
 		free(unwinding->now.bytes);
 	}
@@ -432,7 +490,7 @@ json_t *stacks_of_parent(const json_t *stacks, const json_t *leak)
 	const char *id = string_at(leak, "parent_id");
 	struct unwinding unwinding = { .pid = (pid_t)number(leak, "pid") };
 	char path[PATH_MAX];
-	json_t *groups = json_object(), *sorted;
+	json_t *groups = json_object();
 
 	unwinding.dwfl = is_there(unwinding.pid, id) ? open_process(unwinding.pid, path) : NULL;
 	if (!unwinding.dwfl)
@@ -444,9 +502,11 @@ json_t *stacks_of_parent(const json_t *stacks, const json_t *leak)
 		unwind_all(&unwinding, stacks, id, groups);
 	if (unwinding.dwfl)
 		dwfl_end(unwinding.dwfl);
-	sorted = most_first(groups);
-	json_decref(groups);
-	return sorted;
+	if (json_object_size(groups) && !is_there(unwinding.pid, id)) {
+		complain("process %d ended meanwhile: no stacks of it", unwinding.pid);
+		json_object_clear(groups);
+	}
+	return groups;
 }
 
 /* ---- as text ---- */
@@ -479,8 +539,11 @@ void print_stacks(const json_t *leak)
 		told += number(group, "zombies");
 		json_array_foreach(json_object_get(group, "frames"), j, frame)
 			print_frame(frame);
+		if (json_is_string(json_object_get(group, "incomplete")))
+			printf("      … (%s)\n", member(group, "incomplete", comm));
 	}
 	if (zombies > told)
-		printf("  %" PRIu64 " without a stack: forked before any was taken, or too many\n",
+		printf("  %" PRIu64 " without a stack: forked before any was taken or before an "
+		       "exec, or too many\n",
 		       zombies - told);
 }

@@ -9,11 +9,17 @@
 #include <jansson.h>
 
 /*
- * The stacks of a row of leaks, as an array of groups: {zombies, frames}, those
- * with the most zombies first. What cannot be read is said on stderr, and left
- * out. A new reference.
+ * The stacks of a row of leaks, grouped by their calls, for stacks_still_told()
+ * alone. What cannot be read is said on stderr, and left out. A new reference.
  */
 json_t *stacks_of_parent(const json_t *stacks, const json_t *leak);
+/*
+ * Of these groups what the daemon says once more, after they were unwound: so
+ * nothing is told of a parent that has run another program meanwhile, and no
+ * zombie that is gone. An array of {zombies, frames, incomplete}, those with
+ * the most zombies first. A new reference.
+ */
+json_t *stacks_still_told(const json_t *groups, const json_t *stacks);
 /* Of a row that has them. */
 void print_stacks(const json_t *leak);
 

@@ -1,9 +1,16 @@
 /*
- * usage: leaksites sites|spawn|system|popen N - where children are made and left
+ * usage: leaksites HOW N - where children are made and left
  *
  * Built without frame pointers. One child is left first ("bait"), then it holds
- * in "baited". Then N children a round are left, by what the first word names:
- * sites: three times N by site_a, N by site_b. Nothing of it is ever reaped.
+ * in "baited". Then N children a round are left, by what the first word names.
+ * Nothing of it is ever reaped.
+ *
+ * sites: three times N by site_a, N by site_b
+ * spawn, system, popen: by what a C library has for it
+ * unreadable, unfaulted, nowhere, short: by site_raw, with a stack pointer to memory
+ *	that may not be read, that nobody has ever touched, that is not ours, and
+ *	to the last words before such memory
+ * deep: by site_a, 20 KiB of stack below main
  */
 #include "cast.h"
 
@@ -11,10 +18,11 @@
 #include <linux/seccomp.h>
 #include <spawn.h>
 #include <stddef.h>
+#include <sys/mman.h>
 
 #define SITE static __attribute__((noipa)) /* each a function of its own */
 
-static const char text[] = "sites|spawn|system|popen N";
+static const char text[] = "HOW N";
 
 SITE void leaf_fork(void)
 {
@@ -73,6 +81,93 @@ SITE void site_popen(void)
 	say("popen", "%d", 0);
 }
 
+SITE void site_deep(int depth)
+{
+	char local[20480];
+
+	memset(local, depth, sizeof(local));
+	__asm__ volatile("" : : "r"(local) : "memory");
+	site_a(depth);
+	__asm__ volatile("" : : : "memory");
+}
+
+/* ---- stack pointers that lead nowhere ---- */
+
+/* fork, with another stack pointer during the call. No signal may come meanwhile. */
+static inline __attribute__((always_inline)) long clone_with(const char *sp)
+{
+#if defined(__x86_64__)
+	register long tid __asm__("r10") = 0, tls __asm__("r8") = 0;
+	long ret;
+
+	__asm__ volatile("mov %%rsp, %%r12; mov %[sp], %%rsp; syscall; mov %%r12, %%rsp"
+			 : "=a"(ret)
+			 : "a"(SYS_clone), "D"(SIGCHLD), "S"(0), "d"(0), "r"(tid),
+			   "r"(tls), [sp] "r"(sp)
+			 : "rcx", "r11", "r12", "memory");
+	return ret;
+#elif defined(__aarch64__)
+	register long flags __asm__("x0") = SIGCHLD, stack __asm__("x1") = 0;
+	register long tid __asm__("x2") = 0, tls __asm__("x3") = 0, child __asm__("x4") = 0;
+	register long nr __asm__("x8") = SYS_clone;
+
+	__asm__ volatile("mov x19, sp; mov sp, %[sp]; svc 0; mov sp, x19"
+			 : "+r"(flags)
+			 : "r"(stack), "r"(tid), "r"(tls), "r"(child), "r"(nr), [sp] "r"(sp)
+			 : "x19", "memory");
+	return flags;
+#else
+#error "unknown architecture"
+#endif
+}
+
+SITE void site_raw(const char *sp)
+{
+	char local[64];
+	long pid;
+
+	memset(local, 0, sizeof(local));
+	__asm__ volatile("" : : "r"(local) : "memory");
+	pid = clone_with(sp);
+	if (!pid)
+		_exit(0);
+	if (pid < 0)
+		fail("clone");
+	await_death((pid_t)pid);
+	say("child", "%ld", pid);
+	__asm__ volatile("" : : "r"(local) : "memory");
+}
+
+/* Two pages; the second may not be read. */
+static char *map_stack(int prot)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *pages = mmap(NULL, 2 * page, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (pages == MAP_FAILED || mprotect(pages + page, page, PROT_NONE))
+		fail("mmap");
+	return pages + page;
+}
+
+static void raw_once(const char *how)
+{
+	char *end;
+
+	if (!strcmp(how, "unreadable")) {
+		site_raw(map_stack(PROT_NONE) - 256);
+	} else if (!strcmp(how, "unfaulted")) {
+		site_raw(map_stack(PROT_READ | PROT_WRITE) - 256);
+	} else if (!strcmp(how, "nowhere")) {
+		site_raw((const char *)-256L);
+	} else if (!strcmp(how, "short")) {
+		end = map_stack(PROT_READ | PROT_WRITE);
+		memset(end - 256, 0x5a, 256);
+		site_raw(end - 16);
+	} else {
+		usage(text);
+	}
+}
+
 /* From here on no wait reaps: what waits by itself, as system() does, leaks too. */
 static void refuse_waits(void)
 {
@@ -101,8 +196,10 @@ static void leak_once(const char *how)
 		site_system();
 	} else if (!strcmp(how, "popen")) {
 		site_popen();
+	} else if (!strcmp(how, "deep")) {
+		site_deep(0);
 	} else {
-		usage(text);
+		raw_once(how);
 	}
 }
 

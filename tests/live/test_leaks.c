@@ -747,6 +747,242 @@ LT_TEST(stacks, of_popen)
 	check_library("popen", "site_popen main");
 }
 
+/* What cannot be unwound is told as far as it could be, and with a word why it ends there. */
+static void check_cut(const char *how, const char *innermost, const char *word)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast = cast__start("leaksites", how, "3", NULL);
+	json_t *groups, *group;
+	struct output output;
+	char number[16];
+
+	await_bait(lt, cast);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	groups = stacks(lt, cast__pid(cast));
+	group = json_array_get(groups, 0);
+	require_through(groups, innermost, 3);
+	require_through(groups, "main", 0);
+	lt_require(json_array_size(groups) == 1 && !strcmp(str_at(group, "incomplete"), word),
+		   "%s: %s", how, str_at(group, "incomplete"));
+	json_decref(groups);
+	snprintf(number, sizeof(number), "%d", cast__pid(cast));
+	lt__run(lt, &output, "leaks", "--stacks", "--pid", number, NULL);
+	lt_require(!output.code && !*output.err && strstr(output.out, word), "exit %d: %s%s",
+		   output.code, output.out, output.err);
+	output__free(&output);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(stacks, that_may_not_be_read)
+{
+	check_cut("unreadable", "site_raw", "the stack could not be read");
+}
+
+LT_TEST(stacks, that_nobody_has_touched)
+{
+	check_cut("unfaulted", "site_raw", "the stack could not be read");
+}
+
+LT_TEST(stacks, that_are_nowhere)
+{
+	check_cut("nowhere", "site_raw", "the stack could not be read");
+}
+
+LT_TEST(stacks, that_end_at_once)
+{
+	check_cut("short", "site_raw", "the rest of the stack was not copied");
+}
+
+LT_TEST(stacks, that_are_deeper_than_what_is_copied)
+{
+	check_cut("deep", "leaf_fork site_a", "the rest of the stack was not copied");
+}
+
+/* ---- separate debug files ---- */
+
+/*
+ * In the mount namespace of who runs them, so that nothing is left behind. $1: the program with
+ * all it has; below /mnt it is put without symbols, and what was taken off beside it.
+ */
+#define SPLIT                                                                      \
+	"mount -t tmpfs none /mnt && objcopy --strip-all \"$0\" /mnt/stripped && " \
+	"objcopy --only-keep-debug \"$0\" /mnt/debug"
+/* Puts the file $DEBUG where debuggers look for it, by the build-id of $0. */
+#define PLACE                                                                       \
+	"mount -t tmpfs none /usr/lib/debug && "                                    \
+	"id=$(readelf -n \"$0\" | sed -n 's/.*Build ID: //p') && rest=${id#??} && " \
+	"dir=/usr/lib/debug/.build-id/${id%$rest} && mkdir -p $dir && "             \
+	"cp $DEBUG $dir/$rest.debug"
+
+static struct cast *start_stripped(const char *script)
+{
+	static char member[4096];
+	const char *argv[] = { "unshare", "-m",	  "sh",
+			       "-c",	  script, cast__path("leaksites", member, sizeof(member)),
+			       NULL };
+
+	if (!have_program("objcopy") || !have_program("readelf"))
+		cr_skip_test("no binutils");
+	if (access("/usr/lib/debug", F_OK))
+		cr_skip_test("no /usr/lib/debug to mount over");
+	return cast__startv(argv);
+}
+
+/* `leaks --stacks` by a client that nothing is downloaded for, after SCRIPT in a namespace of its own. */
+static json_t *stacks_after(struct lt *lt, struct cast *cast, const char *script)
+{
+	static const char *const env[] = { "DEBUGINFOD_URLS=", NULL };
+	char words[4096], member[4096];
+	const char *argv[] = { "/usr/bin/env",
+			       "unshare",
+			       "-m",
+			       "sh",
+			       "-c",
+			       words,
+			       cast__path("leaksites", member, sizeof(member)),
+			       NULL };
+	struct result result;
+	json_t *json, *groups;
+
+	snprintf(
+		words, sizeof(words),
+		"DEBUG=/proc/%d/root/mnt/debug; %s && exec %s leaks --stacks --pid %d --json --socket %s",
+		cast__pid(cast), script, LIFETRACE, cast__pid(cast), lt__socket(lt));
+	run(&result, &(struct plan){ .argv = argv, .env = env });
+	lt_require(!result.code, "exit %d: %s", result.code, result.err);
+	json = json_loads(result.out, 0, NULL);
+	groups = json_incref(json_at(json_array_get(json_at(json, "leaks"), 0), "stacks"));
+	json_decref(json);
+	result__free(&result);
+	lt_require(json_is_array(groups), "no stacks");
+	return groups;
+}
+
+static void leak_stripped(struct lt *lt, struct cast *cast)
+{
+	await_bait(lt, cast);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+}
+
+/* By the debug file: function, file and line of a program that has none of them. */
+static void require_all_names(const json_t *groups)
+{
+	const json_t *frame;
+	bool has_line = false;
+	size_t i;
+
+	require_through(groups, "leaf_fork site_a main", 6);
+	require_through(groups, "leaf_fork site_b main", 2);
+	json_array_foreach(json_at(json_array_get(groups, 0), "frames"), i, frame)
+		has_line |= json_matches(frame, "function=site_a") &&
+			    strstr(str_at(frame, "file"), "leaksites.c") &&
+			    int_at(frame, "line") > 0;
+	lt_require(has_line, "no source line");
+}
+
+LT_TEST(stacks, by_the_parents_separate_debug_file)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast = start_stripped(SPLIT " && DEBUG=/mnt/debug && " PLACE
+						 " && exec /mnt/stripped sites 2");
+	json_t *groups;
+
+	leak_stripped(lt, cast);
+	groups = stacks_after(lt, cast, "true");
+	require_all_names(groups);
+	json_decref(groups);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(stacks, by_our_separate_debug_file)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast = start_stripped(SPLIT " && exec /mnt/stripped sites 2");
+	json_t *groups;
+
+	leak_stripped(lt, cast);
+	groups = stacks_after(lt, cast, PLACE);
+	require_all_names(groups);
+	json_decref(groups);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Whether addr2line has it that the code there is FUNCTION's, as a line of its own. */
+static bool lies_in(const char *file, int64_t offset, const char *function)
+{
+	char address[32];
+	const char *argv[] = { "/usr/bin/env", "addr2line", "-i", "-f", "-e", file, address, NULL };
+	struct result result;
+	const char *line;
+	bool lies = false;
+
+	snprintf(address, sizeof(address), "0x%lx", (long)offset);
+	run(&result, &(struct plan){ .argv = argv });
+	for (line = result.out; line && !lies; line = strchr(line, '\n'), line += line != NULL)
+		lies = !result.code && !strncmp(line, function, strlen(function)) &&
+		       line[strlen(function)] == '\n';
+	result__free(&result);
+	return lies;
+}
+
+/* Whether `readelf -n` says this build-id of FILE. */
+static bool has_build_id(const char *file, const char *id)
+{
+	const char *argv[] = { "/usr/bin/env", "readelf", "-n", file, NULL };
+	struct result result;
+	bool has;
+
+	run(&result, &(struct plan){ .argv = argv });
+	has = !result.code && strlen(id) >= 16 && strstr(result.out, id);
+	result__free(&result);
+	return has;
+}
+
+/* Frames of the stripped file have no name, and what has is not of it. */
+static void require_places(const json_t *group, const char *whole, const char *const functions[])
+{
+	const json_t *frame;
+	size_t i, at = 0;
+
+	json_array_foreach(json_at(group, "frames"), i, frame) {
+		if (!strstr(str_at(frame, "module"), "/mnt/stripped"))
+			continue;
+		expect(frame, "function=null file=null line=null");
+		lt_require(strstr(str_at(frame, "note"), "debug file missing"), "%s",
+			   str_at(frame, "note"));
+		lt_require(has_build_id(whole, str_at(frame, "build_id")), "build-id %s",
+			   str_at(frame, "build_id"));
+		if (functions[at])
+			lt_require(lies_in(whole, int_at(frame, "offset"), functions[at]),
+				   "offset %ld is not in %s", int_at(frame, "offset"),
+				   functions[at]);
+		at += functions[at] != NULL;
+	}
+	lt_require(!functions[at], "no frame of %s", functions[at]);
+}
+
+LT_TEST(stacks, without_the_debug_file)
+{
+	static const char *const functions[] = { "leaf_fork", "site_a", "main", NULL };
+	struct lt *lt = start_stacks();
+	struct cast *cast = start_stripped(SPLIT " && exec /mnt/stripped sites 2");
+	char whole[4096];
+	json_t *groups;
+
+	leak_stripped(lt, cast);
+	groups = stacks_after(lt, cast, "true");
+	require_places(json_array_get(groups, 0), cast__path("leaksites", whole, sizeof(whole)),
+		       functions);
+	json_decref(groups);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 /* A program that is deleted meanwhile: its file is read all the same. */
 LT_TEST(stacks, of_a_deleted_program)
 {
