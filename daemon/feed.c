@@ -393,6 +393,7 @@ void feed_judged(struct daemon *daemon)
 	core_each_judged(daemon->core, note_want, &wants);
 	feed_wants(daemon, &wants);
 	free(wants.all);
+	drain(daemon);
 	kernel_waits(daemon->kernel, feed, daemon);
 }
 

@@ -288,12 +288,14 @@ void refresh(void *user)
 	struct daemon *daemon = user;
 
 	drain(daemon);
+	feed_proc(daemon);
+	/* what changed while /proc was read is told by what is newer */
+	drain(daemon);
 	feed_clock(daemon);
 	feed_dying(daemon);
 	feed_counts(daemon);
 	kernel_waits(daemon->kernel, feed, daemon);
 	kernel_cows(daemon->kernel, false, feed_news, daemon);
-	feed_proc(daemon);
 	feed_tick(daemon);
 	feed_limits(daemon);
 	plan_due(daemon);
@@ -321,6 +323,9 @@ void ask_why(void *user, uint64_t pid)
 	if (daemon->settings->syscall_hooks == SYSCALL_HOOKS_AUTO && !calls_wanted(daemon))
 		watch_calls_for(daemon, ASKED_LINGER_NS);
 	feed_asked(daemon, pid);
+	drain(daemon);
+	feed_dying(daemon);
+	kernel_waits(daemon->kernel, feed, daemon);
 	feed_tick(daemon);
 	plan_due(daemon);
 }

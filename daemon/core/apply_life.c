@@ -139,6 +139,7 @@ void apply_exec(struct core *core, const struct lt_exec *e)
 	fork_end(life, e->hdr.time_ns);
 	fork_drop_small(core, life);
 	reaping_forget(life, e->hdr.time_ns);
+	reaping_drop_tasks(core, life, e->hdr.time_ns);
 	life->exec_ns = e->hdr.time_ns;
 	if (life->rare && life->rare->exit_called_ns < e->hdr.time_ns)
 		life->rare->exit_called_ns = 0; /* by a handler: this program has not called it */

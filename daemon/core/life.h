@@ -484,6 +484,8 @@ void reaping_notified(struct core *core, struct life *parent, const struct lt_no
 void reaping_reaped(const struct life *child, uint64_t time_ns);
 /* Another program runs: how the one before reaped says nothing of it. */
 void reaping_forget(const struct life *life, uint64_t time_ns);
+/* It runs another program, has stopped or goes on: how its threads stood before is no longer so. */
+void reaping_drop_tasks(struct core *core, const struct life *life, uint64_t time_ns);
 void reaping_free(struct core *core, struct life *life);
 void reaping_set_tasks(struct core *core, struct life *life, const struct lt_tasks *e);
 void reaping_set_adopter(struct core *core, struct life *life, struct lt_id adopter);

@@ -185,6 +185,17 @@ void reaping_forget(const struct life *life, uint64_t time_ns)
 		begin(&reaping->facts, time_ns);
 }
 
+void reaping_drop_tasks(struct core *core, const struct life *life, uint64_t time_ns)
+{
+	struct reaping *reaping = life_reaping(life);
+
+	if (!reaping || reaping->tasks_ns > time_ns)
+		return;
+	core_release(core, reaping->tasks, tasks_size(reaping->tasks));
+	reaping->tasks = NULL;
+	reaping->tasks_ns = 0;
+}
+
 /* ---- what others know ---- */
 
 /* No thread has run since the last look, if none was switched to since. */

@@ -205,6 +205,8 @@ bool life_step(struct core *core, struct life *life, enum step step, uint64_t ti
 	life->seen_state = 0;
 	if (!to)
 		return false;
+	if (to == LT_STOPPED || from == LT_STOPPED)
+		reaping_drop_tasks(core, life, time_ns);
 	life_set_state(core, life, to);
 	if (from < LT_EXITING && to >= LT_EXITING)
 		enter_death(core, life, time_ns, record);

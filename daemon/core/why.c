@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "life.h"
 #include "text.h"
@@ -45,7 +46,8 @@ struct facts {
 	struct lt_waits waits; /* the parent's, in all */
 	struct lt_waits calls; /* and since then */
 	const struct lt_reaping *reaping; /* the parent's */
-	const struct lt_tasks *tasks;	  /* of now; NULL: nobody has looked */
+	const struct lt_tasks *look;	  /* the last one at its threads; NULL: too long ago */
+	const struct lt_tasks *tasks;	  /* the same, since it died; NULL: nobody has looked */
 	uint64_t quiet_ns;		  /* since then, or since its newest call */
 	bool program_seen;		  /* from the beginning */
 };
@@ -99,9 +101,10 @@ static void take_parent(struct facts *f, const struct life *parent)
 	if (!reaping)
 		return;
 	f->reaping = &reaping->facts;
-	if (reaping->tasks && reaping->tasks_ns >= f->since_ns &&
-	    elapsed(f->now_ns, reaping->tasks_ns) < TASKS_VALID_NS)
-		f->tasks = reaping->tasks;
+	if (reaping->tasks && elapsed(f->now_ns, reaping->tasks_ns) < TASKS_VALID_NS)
+		f->look = reaping->tasks;
+	if (f->look && reaping->tasks_ns >= f->since_ns)
+		f->tasks = f->look;
 }
 
 static struct facts facts_of(const struct core *core, const struct life *zombie, uint64_t now_ns)
@@ -121,12 +124,17 @@ static struct facts facts_of(const struct core *core, const struct life *zombie,
 
 /* ---- what must hold ---- */
 
+/* For how long this program has had it, as far as that was watched. */
+static uint64_t had_for_ns(const struct facts *f)
+{
+	return elapsed(f->now_ns, later(f->since_ns, f->parent ? f->parent->exec_ns : 0));
+}
+
 static bool is_early(const struct facts *f)
 {
 	uint64_t age_ns = f->core->policy.zombie_age_ns;
 
-	return elapsed(f->now_ns, f->since_ns) <
-	       (age_ns < JUDGE_AFTER_NS ? age_ns : JUDGE_AFTER_NS);
+	return had_for_ns(f) < (age_ns < JUDGE_AFTER_NS ? age_ns : JUDGE_AFTER_NS);
 }
 
 /* Its parent can be judged by what it does. */
@@ -165,13 +173,26 @@ static bool asks_for_clones(const struct facts *f)
 	       f->zombie->exit_signal == SIGCHLD;
 }
 
+/* A thread is in a call for any child, whenever that began. Those that wait are told first. */
+static bool is_in_wait_for_any(const struct facts *f)
+{
+	for (uint32_t i = 0; f->tasks && i < f->tasks->told; i++) {
+		const struct lt_thread *thread = &f->tasks->thread[i];
+
+		if (thread->flags & LT_THREAD_WAITS && thread->which == LT_WAIT_ANY &&
+		    !(thread->options & (WNOWAIT | __WCLONE)))
+			return true;
+	}
+	return false;
+}
+
 /* Since it died: calls that only look are of no use, unless others then take what they saw. */
 static bool asks_for_any(const struct facts *f)
 {
 	const struct lt_waits *calls = &f->calls;
 
-	return calls->any && !asks_for_clones(f) &&
-	       (calls->any > calls->nowait || calls->pid + calls->pidfd);
+	return is_in_wait_for_any(f) || (calls->any && !asks_for_clones(f) &&
+					 (calls->any > calls->nowait || calls->pid + calls->pidfd));
 }
 
 static bool asks_for_others(const struct facts *f)
@@ -186,7 +207,7 @@ static uint32_t live_threads(const struct lt_tasks *tasks)
 
 static bool is_in_d(const struct facts *f)
 {
-	const struct lt_tasks *tasks = f->tasks;
+	const struct lt_tasks *tasks = f->look;
 
 	return tasks && tasks->looked >= tasks->threads && tasks->uninterruptible &&
 	       tasks->uninterruptible + tasks->stopped + tasks->traced == live_threads(tasks);
@@ -194,7 +215,7 @@ static bool is_in_d(const struct facts *f)
 
 static bool is_stopped(const struct facts *f)
 {
-	const struct lt_tasks *tasks = f->tasks;
+	const struct lt_tasks *tasks = f->look;
 
 	return f->parent->state == LT_STOPPED ||
 	       (tasks && tasks->looked >= tasks->threads && live_threads(tasks) &&
@@ -203,14 +224,14 @@ static bool is_stopped(const struct facts *f)
 
 static bool is_frozen(const struct facts *f)
 {
-	return f->tasks && f->tasks->flags & LT_TASKS_FROZEN;
+	return f->look && f->look->flags & LT_TASKS_FROZEN;
 }
 
 static bool is_blocked(const struct facts *f)
 {
 	return f->parent && (is_stopped(f) || is_frozen(f) ||
-			     (is_in_d(f) && f->tasks->still_ns &&
-			      elapsed(f->tasks->hdr.time_ns, f->tasks->still_ns) >= STILL_NS));
+			     (is_in_d(f) && f->look->still_ns &&
+			      elapsed(f->look->hdr.time_ns, f->look->still_ns) >= STILL_NS));
 }
 
 static bool is_traced(const struct facts *f)
@@ -256,7 +277,8 @@ static bool subreaper_does_not_reap(const struct facts *f)
 
 static bool waits_for_others(const struct facts *f)
 {
-	return is_judged(f) && (asks_for_clones(f) || (!f->calls.any && asks_for_others(f)));
+	return is_judged(f) && !is_in_wait_for_any(f) &&
+	       (asks_for_clones(f) || (!f->calls.any && asks_for_others(f)));
 }
 
 static bool is_sigchld_pending(const struct facts *f)
@@ -291,12 +313,14 @@ static bool is_coalesced(const struct facts *f)
 /* Who came before us may be in a call that was never counted. */
 static bool never_waits(const struct facts *f)
 {
-	return is_judged(f) && !has_waited(f) && (f->program_seen || f->tasks) && !is_in_d(f);
+	return is_judged(f) && !has_waited(f) && (f->program_seen || f->tasks) && !is_in_d(f) &&
+	       !is_in_wait_for_any(f);
 }
 
 static bool stopped_waiting(const struct facts *f)
 {
-	return is_judged(f) && has_waited(f) && is_overdue(f) && !is_in_d(f);
+	return is_judged(f) && has_waited(f) && is_overdue(f) && !is_in_d(f) &&
+	       !is_in_wait_for_any(f);
 }
 
 static bool falls_behind(const struct facts *f)
@@ -485,7 +509,7 @@ static const char *where_of(const struct lt_tasks *tasks, char state)
 
 static void tell_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
-	const char *where = where_of(f->tasks, 'D');
+	const char *where = where_of(f->look, 'D');
 	const struct cgroup_info *cgroup = f->parent->cgroup;
 
 	say_id(text, f->core, f->parent->id);
@@ -493,13 +517,13 @@ static void tell_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])
 		say(text, " is frozen, with its cgroup %s",
 		    cgroup && cgroup->path ? cgroup->path : "");
 	} else if (is_stopped(f)) {
-		say(text, " is stopped%s", f->tasks && f->tasks->traced ? " by its tracer" : "");
+		say(text, " is stopped%s", f->look && f->look->traced ? " by its tracer" : "");
 	} else {
 		say(text, " is in D (uninterruptible) with all its threads");
 		if (where)
 			say(text, ", in the kernel's %.32s", where);
 		say(text, ", for at least ");
-		say_age(text, elapsed(f->now_ns, f->tasks->still_ns));
+		say_age(text, elapsed(f->now_ns, f->look->still_ns));
 	}
 }
 
@@ -587,10 +611,10 @@ static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
 	}
 	if (is_early(f)) {
 		say(text, "too early to tell: watched for only ");
-		say_age(text, elapsed(f->now_ns, f->since_ns));
+		say_age(text, had_for_ns(f));
 	} else if (is_in_d(f)) {
 		say(text, "all threads of the parent are in D now: since when is not known yet");
-	} else if (!has_waited(f)) {
+	} else if (!has_waited(f) && !asks_for_any(f)) {
 		say(text, "the parent's threads have not been looked at: one may be in a wait call "
 			  "that began before the watch");
 	} else if (asks_for_any(f)) {
@@ -681,7 +705,7 @@ static void clear_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
 	if (is_frozen(f))
 		say(text, "thawing its cgroup lets it go on");
-	else if (is_stopped(f) && f->tasks && f->tasks->traced)
+	else if (is_stopped(f) && f->look && f->look->traced)
 		say(text, "its tracer must let it go on, or end");
 	else if (is_stopped(f))
 		say(text, "kill -CONT %" PRIu64 " lets it go on", (uint64_t)f->parent->id.pid);

@@ -70,7 +70,7 @@ static void child_dies(struct bench *bench, uint64_t ms, uint64_t pid)
 	feed_death(bench, ms, pid, 0, LT_SIG_DFL, (struct lt_waits){ 0 });
 }
 
-/* One thread, in STATE, as somebody saw at MS; in a wait for PID unless 0. */
+/* One thread, in STATE, as somebody saw at MS; in a wait for PID (-1: any child) unless 0. */
 static void feed_tasks(struct bench *bench, uint64_t ms, char state, uint32_t flags, int32_t pid)
 {
 	union {
@@ -85,13 +85,14 @@ static void feed_tasks(struct bench *bench, uint64_t ms, char state, uint32_t fl
 
 	u.e.uninterruptible = state == 'D';
 	u.e.sleeping = state == 'S';
+	u.e.stopped = state == 'T';
 	u.e.waiting = pid != 0;
 	u.e.thread[0] = (struct lt_thread){ .tid = PARENT,
 					    .state = (uint8_t)state,
 					    .pid = pid,
 					    .flags = pid ? LT_THREAD_WAITS : 0,
 					    .call = LT_WAIT4,
-					    .which = LT_WAIT_PID };
+					    .which = pid == -1 ? LT_WAIT_ANY : LT_WAIT_PID };
 	feed(bench, &u.e);
 }
 
@@ -198,6 +199,67 @@ Test(why, blocked)
 	expect_cause(bench, JUDGED, 100, "never-waits");
 	feed_tasks(bench, JUDGED, 'S', LT_TASKS_FROZEN, 0);
 	expect_cause(bench, JUDGED, 100, "blocked");
+	bench_free(bench);
+}
+
+/* A call for any child that began before the watch is none for others, and no silence. */
+Test(why, in_a_wait_for_any_child)
+{
+	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
+
+	child_dies(bench, DIED, 100);
+	feed_tasks(bench, JUDGED, 'S', 0, -1);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "unknown", "%s", words);
+	cr_assert(strstr(words, "asked for any child, and none took it"), "%s", words);
+	feed_tasks(bench, JUDGED, 'S', LT_TASKS_REAPED_BEFORE, -1);
+	expect_cause(bench, JUDGED, 100, "unknown");
+	feed_tasks(bench, JUDGED, 'S', 0, 77);
+	expect_cause(bench, JUDGED, 100, "waits-for-others");
+	bench_free(bench);
+}
+
+/* What the threads of the program before did is not what this one does; and it has its own second. */
+Test(why, a_look_before_an_exec)
+{
+	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
+
+	child_dies(bench, DIED, 100);
+	feed_tasks(bench, JUDGED, 'S', 0, 77);
+	expect_cause(bench, JUDGED, 100, "waits-for-others");
+	feed_exec(bench, JUDGED + 10, PARENT, "/bin/x", "x");
+	cr_assert_str_eq(cause_of(bench, JUDGED + 1009, 100, words), "unknown", "%s", words);
+	cr_assert(strstr(words, "too early to tell"), "%s", words);
+	expect_cause(bench, JUDGED + 1010, 100, "never-waits");
+	bench_free(bench);
+}
+
+/* Nor what they did before it was stopped, or went on. */
+Test(why, a_look_before_it_goes_on)
+{
+	struct bench *bench = with_parent();
+
+	child_dies(bench, DIED, 100);
+	feed_stop(bench, JUDGED, PARENT, LT_STOP);
+	feed_tasks(bench, JUDGED + 1, 'T', 0, 0);
+	expect_cause(bench, JUDGED + 2, 100, "blocked");
+	feed_stop(bench, JUDGED + 3, PARENT, LT_CONTINUE);
+	expect_cause(bench, JUDGED + 4, 100, "never-waits");
+	bench_free(bench);
+}
+
+/* Whoever was in D shortly before it died can still be: no doing of its own is claimed. */
+Test(why, in_d_before_it_died)
+{
+	struct bench *bench = with_parent();
+
+	feed_policy(bench, 2, 100, 5, 600000, 5000, "");
+	feed_tasks(bench, DIED - 10, 'D', 0, 0);
+	child_dies(bench, DIED, 100);
+	expect_cause(bench, DIED + 200, 100, "unknown");
+	feed_tasks(bench, DIED + 300, 'S', 0, 0);
+	expect_cause(bench, DIED + 300, 100, "never-waits");
 	bench_free(bench);
 }
 
