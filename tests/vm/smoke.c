@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -1175,6 +1176,114 @@ static void case_cow(void)
 	munmap((void *)cow_memory, COW_PAGES * 4096);
 }
 
+/* --- what a parent's children are limited by ---------------------------------------------------- */
+
+#define GROUPS "/sys/fs/cgroup"
+#define OUTER GROUPS "/lt-outer"
+#define INNER OUTER "/lt-inner"
+#define GROUP_ZOMBIES 7
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static void body_exit_1(void)
+{
+	_exit(1);
+}
+
+/* Leaks in the group, and when it is told to tries how many more there can be. */
+static void body_leak_in_group(void)
+{
+	int more = 0, status;
+	char byte;
+	pid_t pid;
+
+	close(held[1]);
+	if (!write_file(INNER "/cgroup.procs", "0"))
+		_exit(97);
+	for (int i = 0; i < GROUP_ZOMBIES; i++)
+		spawn(body_exit_1);
+	if (read(held[0], &byte, 1) < 0)
+		_exit(98);
+	while ((pid = fork()) > 0)
+		more++;
+	if (!pid)
+		_exit(1);
+	status = errno == EAGAIN ? 0 : 99;
+	while (wait(NULL) > 0)
+		;
+	say_pid(more);
+	_exit(status);
+}
+
+static json_t *leak_row(pid_t pid)
+{
+	static const char *const words[] = { "leaks", NULL };
+	json_t *document = ask_command(words, NULL), *row, *found = NULL;
+	size_t i;
+
+	json_array_foreach(ask_at(document, "leaks"), i, row)
+		if (json_integer_value(ask_at(row, "pid")) == pid)
+			found = json_incref(row);
+	json_decref(document);
+	return found;
+}
+
+/* The row of the leak, and the kernel's word on it: so many are born, and then none. */
+static void expect_group_limit(const char *name)
+{
+	const long long end_ms = ask_now_ms() + limit_ms();
+	json_t *row;
+	pid_t leaker;
+	int more;
+
+	open_word();
+	if (pipe(held) < 0)
+		blame("pipe: %m");
+	leaker = spawn(body_leak_in_group);
+	do
+		row = leak_row(leaker);
+	while (!row && ask_now_ms() < end_ms && usleep(50000) == 0);
+	close(held[0]);
+	close(held[1]);
+	more = hear_pid();
+	expect_text(row, "limit", name);
+	expect_number(row, "pids_left", more);
+	if (more <= 0 || reap(leaker))
+		blame("%d more children were born, and not EAGAIN then", more);
+	json_decref(row);
+	close_word();
+}
+
+/* cgroup2's own controller: on hosts with cgroup v1 that has it. */
+static void case_group_limit(void)
+{
+	if (!write_file(GROUPS "/cgroup.subtree_control", "+pids")) {
+		printf("# group-limit: no pids controller of cgroup2 here\n");
+		return;
+	}
+	if (mkdir(OUTER, 0755) || !write_file(OUTER "/cgroup.subtree_control", "+pids") ||
+	    mkdir(INNER, 0755)) {
+		blame("cannot make groups: %m");
+		return;
+	}
+	if (!write_file(INNER "/pids.max", "30") || !write_file(OUTER "/pids.max", "60"))
+		blame("pids.max: %m");
+	expect_group_limit("pids.max of /lt-outer/lt-inner");
+	if (!write_file(INNER "/pids.max", "max") || !write_file(OUTER "/pids.max", "25"))
+		blame("pids.max: %m");
+	expect_group_limit("pids.max of /lt-outer");
+	rmdir(INNER);
+	rmdir(OUTER);
+}
+
 static void case_nothing_lost(void)
 {
 	json_t *status = ask_http("/v1/status");
@@ -1214,6 +1323,7 @@ static const struct smoke_case {
 	{ "wait-calls", case_wait_calls },
 	{ "calls", case_calls },
 	{ "cow", case_cow },
+	{ "group-limit", case_group_limit },
 	{ "births-are-counted", case_births_are_counted },
 	{ "table-is-proc", case_table_is_proc },
 	{ "nothing-lost", case_nothing_lost },
