@@ -32,12 +32,17 @@
  * among-many: makes no wait call, and has 500 children that live
  * no-signal-no-wait: exit signal none, and the parent does not wait at all
  * other-thread: asks for children of another thread only (__WNOTHREAD)
+ * double-fork: forks one that forks another and ends, as daemons do, and does
+ *	not wait for it; the "grandchild" lives on
+ * middle-leaks: forks a middle one that keeps a child, and waits for it
+ * stops-only: blocked in a call for any child that has stopped
  */
 #include "cast.h"
 
 #include <sys/signalfd.h>
 
 static const char text[] = "WAY";
+static struct gate program_end; /* nobody opens it; its end is this program's */
 
 static void sleep_ms(int ms)
 {
@@ -600,7 +605,62 @@ static void slow_handler(void)
 	stand_still();
 }
 
+/* ---- double forks ---- */
+
+/* Of the whole program: it adopts nobody, so its end is all that its grandchildren can see. */
+static __attribute__((noreturn)) void await_end(void)
+{
+	char c;
+
+	while (read(program_end.fd[0], &c, 1) > 0)
+		;
+	_exit(0);
+}
+
+static void double_fork(void)
+{
+	pid_t pid = fork_or_fail();
+
+	if (!pid) {
+		pid = fork_or_fail();
+		if (!pid)
+			await_end();
+		say("grandchild", "%d", pid);
+		_exit(1);
+	}
+	say("child", "%d", pid);
+	await_death(pid);
+	ready();
+	stand_still();
+}
+
+static void middle_leaks(void)
+{
+	pid_t pid = fork_or_fail();
+
+	if (!pid) {
+		die_with_parent();
+		say("middle", "%d", getpid());
+		keep_child();
+		ready();
+		stand_still();
+	}
+	waitpid(pid, NULL, 0);
+	stand_still();
+}
+
 /* ---- unknown ---- */
+
+static void stops_only(void)
+{
+	siginfo_t info;
+
+	keep_child();
+	make_sleeper(); /* or there would be nobody to wait for */
+	ready();
+	waitid(P_ALL, 0, &info, WSTOPPED);
+	stand_still();
+}
 
 static void *wait_for_own(void *unused)
 {
@@ -642,6 +702,9 @@ static const struct {
 	{ "slow-peeks", slow_peeks },
 	{ "slow-handler", slow_handler },
 	{ "other-thread", other_thread },
+	{ "double-fork", double_fork },
+	{ "middle-leaks", middle_leaks },
+	{ "stops-only", stops_only },
 	{ "wclone-only", wclone_only },
 	{ "thread-waits-for-one", thread_waits_for_one },
 	{ "unread-signalfd", unread_signalfd },
@@ -663,9 +726,11 @@ int main(int argc, char **argv)
 	if (!act)
 		usage(text);
 	enter_stage();
+	gate__init(&program_end);
 	pid = fork_or_fail();
 	if (!pid) {
 		die_with_parent();
+		gate__enter(&program_end);
 		say("parent", "%d", getpid());
 		act();
 	}

@@ -4,6 +4,8 @@
  */
 #include "groups.h"
 
+#include <sys/ptrace.h>
+
 #define ZOMBIE_AGE "1s"
 
 /* Always, as zombies that others on this host keep would hold descriptors of ours otherwise. */
@@ -44,6 +46,9 @@ static const struct way {
 	{ "slow-peeks", "falls-behind", "goes on reaping; a second: ", "frees ", false },
 	{ "slow-handler", "falls-behind", "goes on reaping; a second: ", "frees ", false },
 	{ "other-thread", "unknown", "none took it", "frees 1", true },
+	{ "double-fork", "never-waits", "has made no wait call since its birth", "frees 1", true },
+	{ "middle-leaks", "never-waits", "has made no wait call since its birth", "frees 1", true },
+	{ "stops-only", "unknown", "none took it", "frees 1", true },
 	{ "wclone-only", "waits-for-others", "waits with __WCLONE only", "frees 1", true },
 	{ "thread-waits-for-one", "waits-for-others", "for a pid", "frees 1", true },
 	{ "unread-signalfd", "never-waits", "was blocked", "frees 2", true },
@@ -67,7 +72,11 @@ static const struct way *way_of(const char *name)
 
 static pid_t parent_of(struct cast *cast, const struct way *way)
 {
-	return (pid_t)cast__int(cast, strncmp(way->name, "init", 4) ? "parent" : "init", 0);
+	const char *key = !strncmp(way->name, "init", 4)     ? "init" :
+			  !strcmp(way->name, "middle-leaks") ? "middle" :
+							       "parent";
+
+	return (pid_t)cast__int(cast, key, 0);
 }
 
 /* Of all that a program keeps: how many are told rightly; a wrong word ends the test. */
@@ -172,6 +181,9 @@ CAUSE(slow_by_looking_first, "slow-peeks")
 CAUSE(slow_in_its_handler, "slow-handler")
 CAUSE(of_another_thread, "other-thread")
 
+CAUSE(double_fork_of_one_that_does_not_wait, "double-fork")
+CAUSE(double_fork_whose_middle_one_leaks, "middle-leaks")
+CAUSE(waits_for_stops_only, "stops-only")
 CAUSE(waits_with_wclone_only, "wclone-only")
 CAUSE(another_thread_waits_for_one, "thread-waits-for-one")
 CAUSE(signalfd_that_nobody_reads, "unread-signalfd")
@@ -182,6 +194,20 @@ CAUSE(among_many_that_live, "among-many")
 CAUSE(exit_signal_none_and_no_wait, "no-signal-no-wait")
 
 /* ---- those that need somebody else ---- */
+
+static json_t *ask(struct lt *lt, const char *pid)
+{
+	return lt__json(lt, NULL, "why", pid, NULL);
+}
+
+/* Who adopted it, by /proc. */
+static pid_t parent_of_grandchild(pid_t pid)
+{
+	struct proc proc;
+
+	lt_require(proc__read(pid, &proc), "%d is gone", pid);
+	return proc.ppid;
+}
 
 static bool has_cause(struct lt *lt, pid_t pid, const char *cause)
 {
@@ -203,6 +229,59 @@ LT_TEST(why, traced)
 	lt_require(strstr(str_at(row, "evidence"), cast__str(cast, "tracer", 0)), "%s",
 		   str_at(row, "evidence"));
 	json_decref(row);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* A parent that a tracer has stopped; it goes on when that lets it. */
+LT_TEST(why, parent_is_traced)
+{
+	struct lt *lt = start();
+	struct cast *cast = keep(way_of("polls-others"));
+	pid_t child = (pid_t)cast__int(cast, "child", 0), parent = cast__int(cast, "parent", 0);
+	json_t *row;
+	int raw;
+
+	lt_await(has_cause(lt, child, "waits-for-others"), "before");
+	lt_require(!ptrace(PTRACE_SEIZE, parent, NULL, NULL), "%s", strerror(errno));
+	lt_require(!ptrace(PTRACE_INTERRUPT, parent, NULL, NULL), "%s", strerror(errno));
+	lt_require(waitpid(parent, &raw, __WALL) == parent && WIFSTOPPED(raw), "not stopped");
+	lt_await(has_cause(lt, child, "blocked"), "stopped by its tracer, and not told as blocked");
+	row = lt__row(lt, "zombies", child);
+	lt_require(strstr(str_at(row, "evidence"), "is stopped by its tracer") &&
+			   strstr(str_at(row, "clear_now"), "its tracer must let it go on"),
+		   "%s; %s", str_at(row, "evidence"), str_at(row, "clear_now"));
+	json_decref(row);
+	/* traced, but not stopped: that keeps it from nothing */
+	lt_require(!ptrace(PTRACE_CONT, parent, NULL, NULL), "%s", strerror(errno));
+	lt_await(has_cause(lt, child, "waits-for-others"), "it goes on, and is told as blocked");
+	lt_require(!ptrace(PTRACE_INTERRUPT, parent, NULL, NULL), "%s", strerror(errno));
+	lt_require(waitpid(parent, &raw, __WALL) == parent && WIFSTOPPED(raw), "not stopped");
+	lt_require(!ptrace(PTRACE_DETACH, parent, NULL, NULL), "%s", strerror(errno));
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Its grandchild is not to blame: who its parent was, and how that ended, is told. */
+LT_TEST(why, of_what_a_double_fork_leaves)
+{
+	const struct way *way = way_of("double-fork");
+	struct lt *lt = start();
+	struct cast *cast = keep(way);
+	int64_t grandchild = cast__int(cast, "grandchild", 0);
+	char pid[16];
+	json_t *why;
+
+	json_decref(lt__await_row(lt, "ps", (pid_t)grandchild, "orphan=true"));
+	snprintf(pid, sizeof(pid), "%ld", (long)grandchild);
+	why = ask(lt, pid);
+	expect(why,
+	       "cause=null orphan.first_parent.pid=%s orphan.first_parent.exit.status=1 "
+	       "parent.pid=%d",
+	       cast__str(cast, "child", 0), parent_of_grandchild((pid_t)grandchild));
+	json_decref(why);
+	cast__end(cast);
 	cast__free(cast);
 	lt__stop(lt);
 }
@@ -325,11 +404,6 @@ LT_TEST(why, all_at_once_under_load)
 }
 
 /* ---- the command ---- */
-
-static json_t *ask(struct lt *lt, const char *pid)
-{
-	return lt__json(lt, NULL, "why", pid, NULL);
-}
 
 /* It has not been flagged, so nobody has watched its parent's calls: the command does. */
 LT_TEST(why, watches_before_it_judges)
