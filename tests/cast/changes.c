@@ -100,8 +100,9 @@ static const struct kind {
 	void (*do_to)(pid_t pid);
 	void (*change)(int status); /* of the parent, then */
 } kinds[] = {
-	{ "reap", leave, reap_all }, { "die", leave, end },	  { "exec", leave, run_another },
-	{ "stop", stop, reap_all },  { "trace", trace, reap_all }, { "reuse", leave, give_pid_away },
+	{ "reap", leave, reap_all },	{ "die", leave, end },
+	{ "exec", leave, run_another }, { "stop", stop, reap_all },
+	{ "trace", trace, reap_all },	{ "reuse", leave, give_pid_away },
 };
 
 static void play(const struct kind *kind, int status)

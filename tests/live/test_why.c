@@ -585,3 +585,235 @@ LT_TEST(why, bad_words)
 	require_complaint(ARGV(LIFETRACE, "why", "--socket", "/nowhere", "1"), 1, "/nowhere");
 	lt__stop(lt);
 }
+
+/* ---- evidence that changes while it is read ---- */
+
+#define ROUNDS_MAX 256
+#define ASKING 4 /* at a time */
+
+/* What the cast says of itself; a pid can be in several rounds. */
+static struct play {
+	struct round {
+		int parent, child, status;
+		char kind[16];
+	} round[ROUNDS_MAX];
+	size_t count;
+	struct cast *cast;
+	pid_t adopter;
+} play;
+
+/* What each kind of round can be told as, at one time or another. */
+static const struct {
+	const char *kind, *causes;
+} truths[] = {
+	{ "reap", " never-waits unknown " },
+	{ "die", " never-waits unknown " },
+	{ "adopted", " never-waits unknown falls-behind " },
+	{ "exec", " never-waits unknown " },
+	{ "stop", " never-waits unknown blocked " },
+	{ "trace", " never-waits unknown blocked " },
+	{ "reuse", " never-waits unknown falls-behind stopped-waiting " },
+};
+
+static void hear_rounds(void)
+{
+	for (; play.count < ROUNDS_MAX && (int)play.count < cast__count(play.cast, "round");
+	     play.count++) {
+		struct round *round = &play.round[play.count];
+
+		lt_require(sscanf(cast__str(play.cast, "round", (int)play.count), "%d %d %d %15s",
+				  &round->parent, &round->child, &round->status, round->kind) == 4,
+			   "a round");
+	}
+}
+
+/* By the cast itself, which reaps all. */
+static const struct round adopted = { .kind = "adopted" };
+
+static bool can_be(const struct round *round, const char *cause)
+{
+	char word[64];
+
+	snprintf(word, sizeof(word), " %s ", cause);
+	for (size_t i = 0; i < ARRAY_SIZE(truths); i++)
+		if (!strcmp(truths[i].kind, round->kind))
+			return strstr(truths[i].causes, word);
+	return false;
+}
+
+/* Whose pid is another's by now is none of ours. */
+static bool is_ours(const json_t *row)
+{
+	return json_matches(row, "comm=changes") || json_matches(row, "comm=exe");
+}
+
+/* A cause that can be told in such a round, with the evidence of that parent. */
+static bool is_well_told(const struct round *round, const json_t *row, const json_t *why)
+{
+	const char *cause = json_string_value(json_at(why, "cause"));
+	char named[32];
+
+	snprintf(named, sizeof(named), "%ld (", (long)int_at(row, "ppid"));
+	return !cause || (can_be(round, cause) &&
+			  (!strcmp(cause, "unknown") || strstr(str_at(why, "evidence"), named)));
+}
+
+/* All that is said of a zombie is of one round: whose it is, how it ended, and what keeps it. */
+static bool is_of_round(const struct round *round, const json_t *row, const json_t *why)
+{
+	int64_t pid = int_at(row, "pid"), ppid = int_at(row, "ppid");
+	int64_t status = int_at(row, "exit.status");
+
+	if (round->parent == pid) /* which has ended, too */
+		return ppid == play.adopter && !status && is_well_told(&adopted, row, why);
+	if (round->child != pid || round->status != status)
+		return false;
+	if (ppid == play.adopter)
+		return !strcmp(round->kind, "die") && is_well_told(&adopted, row, why);
+	return ppid == round->parent && is_well_told(round, row, why);
+}
+
+static bool is_of_any_round(const json_t *row, const json_t *why)
+{
+	hear_rounds();
+	for (size_t i = 0; i < play.count; i++)
+		if (is_of_round(&play.round[i], row, why))
+			return true;
+	return false;
+}
+
+static void check_zombie(const json_t *row, const json_t *why)
+{
+	char *dump;
+
+	if (!is_ours(row))
+		return;
+	dump = json_dumps(why, JSON_INDENT(1));
+	/* what is said of it can come after the answer */
+	lt_await(is_of_any_round(row, why), "true in no round: %s", dump);
+	free(dump);
+}
+
+/* One that lives, or did: of a child how it ended. */
+static bool is_known(const json_t *row)
+{
+	int64_t pid = int_at(row, "pid");
+
+	hear_rounds();
+	for (size_t i = 0; i < play.count; i++) {
+		const struct round *round = &play.round[i];
+
+		if (pid == round->parent ||
+		    (pid == round->child && (json_is_null(json_at(row, "exit")) ||
+					     int_at(row, "exit.status") == round->status)))
+			return true;
+	}
+	return false;
+}
+
+/* And of a parent that it holds no more than there are. */
+static void check_process(const json_t *row)
+{
+	if (!is_ours(row) || int_at(row, "pid") == play.adopter)
+		return;
+	lt_await(is_known(row), "%ld is told in a way that it never was", (long)int_at(row, "pid"));
+	lt_require(int_at(row, "children.zombies") <= 1, "%ld holds %ld", (long)int_at(row, "pid"),
+		   (long)int_at(row, "children.zombies"));
+}
+
+static void check_answer(const struct result *result)
+{
+	json_t *why;
+
+	lt_require(result->code == 0 || (result->code == 1 && is_one_line(result->err)),
+		   "exit %d: %s%s", result->code, result->out, result->err);
+	if (result->code)
+		return;
+	why = json_loads(result->out, 0, NULL);
+	lt_require(why, "no JSON: %s", result->out);
+	if (json_at(why, "zombies"))
+		check_zombie(json_array_get(json_at(why, "zombies"), 0), why);
+	else
+		check_process(json_array_get(json_at(why, "processes"), 0));
+	json_decref(why);
+}
+
+static void check_zombies(struct lt *lt)
+{
+	json_t *document = lt__json(lt, NULL, "zombies", NULL), *row;
+	size_t i;
+
+	hear_rounds();
+	json_array_foreach(json_at(document, "zombies"), i, row) {
+		bool said = false;
+
+		for (size_t j = 0; j < play.count; j++)
+			said |= play.round[j].child == int_at(row, "pid");
+		if (said) /* or the parent has not come to say it */
+			check_zombie(row, row);
+	}
+	json_decref(document);
+}
+
+/* The newest round's child, and its parent, in turns. */
+static pid_t whom_to_ask(int n)
+{
+	const struct round *round = &play.round[play.count - 1];
+
+	return n % 2 ? round->parent : round->child;
+}
+
+static void start_asking(struct job *job, struct lt *lt, pid_t pid)
+{
+	char number[16];
+	const char *argv[] = {
+		LIFETRACE, "why", number, "--json", "--socket", lt__socket(lt), NULL
+	};
+
+	snprintf(number, sizeof(number), "%d", pid);
+	job__start(job, &(struct plan){ .argv = argv });
+}
+
+static void end_asking(struct job *job)
+{
+	struct result result = { .code = job__wait(job, LT_DEADLINE_NS) };
+
+	result.out = read_fd(job->out, &result.out_len);
+	result.err = read_fd(job->err, NULL);
+	job__free(job);
+	check_answer(&result);
+	result__free(&result);
+}
+
+/*
+ * Parents die, exec, reap, are stopped and traced, and pids are given away, while `why` watches for
+ * seconds and reads: each answer is what was so in one round, and never of two.
+ */
+LT_TEST(why, of_what_changes_meanwhile)
+{
+	struct lt *lt = lt__start("--zombie-age", "20ms", "--syscall-hooks", "always", NULL);
+	struct cast *cast = cast__start("changes", "60", NULL);
+	struct job jobs[ASKING] = { 0 };
+	int asked = 0;
+
+	play.count = 0;
+	play.cast = cast;
+	play.adopter = cast__pid(cast);
+	cast__str(cast, "round", 0);
+	while (!cast__count(cast, "played")) {
+		struct job *job = &jobs[asked % ASKING];
+
+		if (job->pid)
+			end_asking(job);
+		hear_rounds();
+		start_asking(job, lt, whom_to_ask(asked++));
+		check_zombies(lt);
+	}
+	for (int i = 0; i < ASKING; i++)
+		if (jobs[i].pid)
+			end_asking(&jobs[i]);
+	lt_require(asked >= ASKING, "only %d were asked", asked);
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+}
