@@ -634,6 +634,9 @@ static void await_bait(struct lt *lt, struct cast *cast)
 {
 	cast__hold(cast, "baited");
 	lt__await_event(lt, lt__id(lt, cast__pid(cast)), "leak-open", 0);
+	/* a shell that became it can have leaked for a moment, too */
+	if (cast__count(cast, "child"))
+		lt__await_event(lt, lt__id(lt, (pid_t)cast__int(cast, "child", 0)), "flagged", 0);
 }
 
 static json_t *stacks(struct lt *lt, pid_t pid)
