@@ -630,6 +630,14 @@ static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
 
 /* ---- what clears it now ---- */
 
+/* The host's init does; of another that is only known once it has. */
+static bool is_known_to_reap(const struct life *life)
+{
+	const struct reaping *reaping = life_reaping(life);
+
+	return life->id.pid == 1 || (reaping && reaping->facts.reaped);
+}
+
 /* "adopts and reaps them": whoever it is. */
 static void say_adopter(char text[WHY_TEXT_SIZE], const struct facts *f)
 {
@@ -644,8 +652,10 @@ static void say_adopter(char text[WHY_TEXT_SIZE], const struct facts *f)
 	if (adopter->leak && adopter->leak->flagged)
 		say(text, " adopts them, but holds %" PRIu32 " zombies of its own",
 		    adopter->leak->flagged);
-	else
+	else if (is_known_to_reap(adopter))
 		say(text, " adopts and reaps them");
+	else
+		say(text, " adopts them, and has not been seen to reap any yet");
 }
 
 static bool is_service(const char *unit)
