@@ -39,6 +39,7 @@ static __always_inline struct lt_cow_slot *take_slot(struct task_struct *task, _
 	slot->start_ns = id.start_ns;
 	slot->mm = 0;
 	slot->address = 0;
+	slot->unsettled = 0;
 	return slot;
 }
 
@@ -112,8 +113,11 @@ static __always_inline void on_copy(struct lt_cow_slot *slot)
 	if (slot->begin_ns)
 		send_fault(slot, is_copy ? LT_COW_COPY : LT_COW_REUSE, 0);
 	slot->address = 0;
-	if (is_copy)
-		count(slot, slot->pages, slot->is_counted ? -1 : 0);
+	if (!is_copy)
+		return;
+	if (!slot->is_counted && slot->unsettled)
+		slot->unsettled--; /* this one is the last of them */
+	count(slot, slot->pages, slot->is_counted ? -1 : 0);
 }
 
 SEC("tp_btf/mm_page_alloc")
@@ -166,34 +170,98 @@ static long on_area(struct task_struct *task, struct vm_area_struct *vma, void *
 	return 0;
 }
 
+#define EBUSY 16 /* include/uapi/asm-generic/errno-base.h */
+
 enum privacy { NOT_KNOWN, PRIVATE, NOT_PRIVATE };
 
+static __always_inline bool is_in_area(const struct lt_cow_slot *slot, __u64 address)
+{
+	return address >= slot->area_begin && address < slot->area_end;
+}
+
+static __always_inline void change_areas(struct lt_cow_slot *slot)
+{
+	__u64 begin = slot->area_begin, end = slot->area_end;
+	__u8 is_private = slot->is_private;
+
+	slot->area_begin = slot->other_begin;
+	slot->area_end = slot->other_end;
+	slot->is_private = slot->other_is_private;
+	slot->other_begin = begin;
+	slot->other_end = end;
+	slot->other_is_private = is_private;
+}
+
 /*
- * In what area the fault lies. Looking it up leaves the map's lock to an
- * interrupt of its own, as interrupts are off here: it is remembered until the
- * memory map changes.
+ * Interrupts are off here: the map's lock is given back by an interrupt of its
+ * own, which is dear, and one for all BPF programs of the CPU. Who needs it when
+ * another did so in this fault is refused, as is who finds the lock taken.
  */
+static __always_inline enum privacy look_up_area(struct lt_cow_slot *slot, struct task_struct *task,
+						 __u64 address)
+{
+	struct area area = {};
+	long err = bpf_find_vma(task, address, on_area, &area, 0);
+
+	if (err)
+		return err == -EBUSY ? NOT_KNOWN : NOT_PRIVATE;
+	slot->area_begin = area.start;
+	slot->area_end = area.end;
+	slot->is_private = area.is_private;
+	return area.is_private ? PRIVATE : NOT_PRIVATE;
+}
+
+/* In what area the address lies. The last two are remembered until the memory map changes. */
 static __always_inline enum privacy find_area(struct lt_cow_slot *slot, struct task_struct *task,
 					      __u64 address)
 {
 	__u64 mm = (__u64)task->mm;
-	struct area area = {};
 	__u32 seq;
 
 	if (!mm)
 		return NOT_PRIVATE;
-	if (!lt_mm_seq(task, &seq) || slot->mm != mm || slot->seq != seq ||
-	    address < slot->area_begin || address >= slot->area_end) {
-		slot->mm = 0;
-		if (bpf_find_vma(task, address, on_area, &area, 0))
-			return NOT_KNOWN;
+	if (!lt_mm_seq(task, &seq) || slot->mm != mm || slot->seq != seq) {
 		slot->mm = mm;
 		slot->seq = seq;
-		slot->area_begin = area.start;
-		slot->area_end = area.end;
-		slot->is_private = area.is_private;
+		slot->area_end = 0;
+		slot->other_end = 0;
 	}
+	if (!is_in_area(slot, address))
+		change_areas(slot);
+	if (!is_in_area(slot, address))
+		return look_up_area(slot, task, address);
 	return slot->is_private ? PRIVATE : NOT_PRIVATE;
+}
+
+/* Faults that were refused, and in which no page was allocated: reuses, if private. */
+static __always_inline void settle(struct lt_cow_slot *slot, struct task_struct *task)
+{
+	enum privacy privacy;
+	__s16 reuses = 0;
+
+	for (int i = 0; i < LT_COW_UNSETTLED && slot->unsettled; i++) {
+		__u32 last = slot->unsettled - 1;
+
+		if (last >= LT_COW_UNSETTLED)
+			break;
+		privacy = find_area(slot, task, slot->unsettled_addresses[last]);
+		if (privacy == NOT_KNOWN)
+			break;
+		slot->unsettled = last;
+		reuses += privacy == PRIVATE;
+	}
+	count(slot, 0, reuses);
+}
+
+/* The latest take the places: of more, some are never counted. */
+static __always_inline void leave_unsettled(struct lt_cow_slot *slot, __u64 address)
+{
+	__u32 last = slot->unsettled;
+
+	if (last >= LT_COW_UNSETTLED)
+		last = LT_COW_UNSETTLED - 1;
+	slot->unsettled_addresses[last] = address;
+	slot->unsettled = last + 1;
 }
 
 static __always_inline int on_fault(__u64 address, struct pt_regs *regs, __u64 error, bool can_find)
@@ -204,10 +272,12 @@ static __always_inline int on_fault(__u64 address, struct pt_regs *regs, __u64 e
 
 	if (!lt_works())
 		return 0;
-	if (slot && slot->tid == tid && slot->address) { /* no page was allocated in it */
-		if (slot->begin_ns)
+	if (slot && slot->tid == tid) {
+		if (slot->address && slot->begin_ns) /* no page was allocated in it */
 			send_fault(slot, LT_COW_REUSE, 0);
 		slot->address = 0;
+		if (can_find && slot->unsettled)
+			settle(slot, bpf_get_current_task_btf());
 	}
 	if ((error & (PF_PROT | PF_WRITE | PF_PK)) != (PF_PROT | PF_WRITE) || address >> 63)
 		return 0;
@@ -224,6 +294,8 @@ static __always_inline int on_fault(__u64 address, struct pt_regs *regs, __u64 e
 	begin_fault(slot, address);
 	if (slot->is_counted)
 		count(slot, 0, 1);
+	else
+		leave_unsettled(slot, address);
 	return 0;
 }
 

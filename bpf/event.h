@@ -380,6 +380,7 @@ struct lt_cow_changes {
 };
 
 #define LT_COW_SLOTS 4096
+#define LT_COW_UNSETTLED 3 /* faults of a thread whose area could not be looked up at the time */
 
 /*
  * And of a thread: the fault that it is in, and what it counted since that was
@@ -389,18 +390,22 @@ struct lt_cow_slot {
 	__u32 tid; /* 0: nobody's */
 	__u32 seq; /* of the memory map when the area was looked up */
 	__s16 copies, reuses;
-	__u8 is_private; /* the area */
-	__u8 is_counted; /* the fault, as a reuse so far */
-	__u16 pages;	 /* allocated in it so far */
-	__u64 address;	 /* of the fault; 0: in none */
-	__u64 regs;	 /* the exception's registers, on the kernel's stack */
-	__u64 ip;	 /* and what they say */
-	__u64 mm;	 /* the area that the last fault lay in */
-	__u64 area_begin, area_end;
-	__u64 start_ns; /* of the process */
-	__u64 begin_ns; /* of the fault, if each of the process is sent */
+	__u8 is_private;	    /* the area */
+	__u8 unsettled;		    /* how many */
+	__u16 pages;		    /* allocated in the fault so far */
+	__u64 address;		    /* of the fault; 0: in none */
+	__u64 regs;		    /* the exception's registers, on the kernel's stack */
+	__u64 ip;		    /* and what they say */
+	__u64 mm;		    /* the areas' */
+	__u64 area_begin, area_end; /* that the last fault lay in */
+	__u64 start_ns;		    /* of the process */
+	__u64 begin_ns;		    /* of the fault, if each of the process is sent */
 	__u32 tgid;
-	__u32 reserved[11];
+	__u8 is_counted; /* the fault, as a reuse so far */
+	__u8 other_is_private;
+	__u16 reserved;
+	__u64 other_begin, other_end; /* the area before that one */
+	__u64 unsettled_addresses[LT_COW_UNSETTLED];
 };
 
 struct lt_leader_exit {
