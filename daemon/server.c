@@ -683,7 +683,7 @@ static void pages_free(void *user)
 
 static bool is_large(const struct request *request)
 {
-	return request->view & (VIEW_ZOMBIES | VIEW_PROCESSES | VIEW_BIRTHS) &&
+	return request->view & VIEW_ROWS &&
 	       (!request->filter.limit || request->filter.limit > MANY_ROWS) &&
 	       core_life_count(request->server->context.core) > MANY_ROWS;
 }

@@ -46,9 +46,12 @@ void rows_tell(const struct rows *rows, json_t *document);
 json_t *rows_narrow(const struct rows *rows, json_t *row);
 void rows_free(struct rows *rows);
 
-/* view.c: the document of rows that were gathered; frees them. Sorted by `otherwise` by default. */
 typedef json_t *(*view_row_fn)(const struct rows *rows, const struct row *row);
-json_t *view_rows(struct rows *rows, enum column otherwise, const char *name, view_row_fn fn);
+
+/* view_leaks.c: the rows of leaks */
+void gather_leaks(struct rows *rows);
+bool is_still_leak(const struct life *life);
+json_t *leak_row(const struct rows *rows, const struct row *row);
 
 /* A fork and what it led to, at one moment. */
 struct fork_row {

@@ -402,7 +402,7 @@ json_t *view_zombie(const struct core *core, const struct life *life, uint64_t n
 /* ---- documents ---- */
 
 /* What is left of the rows, as a document. Frees them. */
-json_t *view_rows(struct rows *rows, enum column otherwise, const char *name, view_row_fn fn)
+static json_t *view_rows(struct rows *rows, enum column otherwise, const char *name, view_row_fn fn)
 {
 	json_t *document = json_object(), *array = json_array();
 
@@ -513,206 +513,6 @@ static void gather_births(struct rows *rows)
 			rows_add(rows, life);
 }
 
-/* ---- views whose rows are lives ---- */
-
-enum { LIVES_ZOMBIES, LIVES_PROCESSES, LIVES_BIRTHS };
-
-static const struct lives_view {
-	enum view_kind view;
-	const char *name;
-	enum column otherwise; /* sorted by it by default */
-	void (*gather)(struct rows *rows);
-	view_row_fn row;
-} lives_views[] = {
-	[LIVES_ZOMBIES] = { VIEW_ZOMBIES, "zombies", COLUMN_ZOMBIE_FOR, gather_zombies,
-			    zombie_row },
-	[LIVES_PROCESSES] = { VIEW_PROCESSES, "processes", COLUMN_AGE, gather_processes,
-			      process_row },
-	[LIVES_BIRTHS] = { VIEW_BIRTHS, "births", COLUMN_PER_SECOND, gather_births, birth_row },
-};
-
-static const struct lives_view *find_lives_view(enum view_kind kind)
-{
-	for (size_t i = 0; i < sizeof(lives_views) / sizeof(lives_views[0]); i++)
-		if (lives_views[i].view == kind)
-			return &lives_views[i];
-	return NULL;
-}
-
-static json_t *view_lives(const struct lives_view *view, const struct core *core, uint64_t now_ns,
-			  const struct filter *filter, const struct viewer *viewer)
-{
-	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
-
-	view->gather(&rows);
-	return view_rows(&rows, view->otherwise, view->name, view->row);
-}
-
-json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
-		     const struct viewer *viewer)
-{
-	return view_lives(&lives_views[LIVES_ZOMBIES], core, now_ns, filter, viewer);
-}
-
-json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
-		       const struct viewer *viewer)
-{
-	return view_lives(&lives_views[LIVES_PROCESSES], core, now_ns, filter, viewer);
-}
-
-json_t *view_births(const struct core *core, uint64_t now_ns, const struct filter *filter,
-		    const struct viewer *viewer)
-{
-	return view_lives(&lives_views[LIVES_BIRTHS], core, now_ns, filter, viewer);
-}
-
-/* ---- the same, in pieces ---- */
-
-struct page_row {
-	struct lt_id id;
-	uint64_t more_below;
-	uint32_t depth;
-};
-
-struct view_pages {
-	const struct lives_view *view;
-	const struct core *core;
-	struct filter filter;
-	struct viewer viewer;
-	uint64_t now_ns;
-	struct page_row *rows;
-	size_t next, count;
-	bool comma, ended;
-	char *text; /* made, and not read yet: from begin to used */
-	size_t begin, used;
-};
-
-/* The document without its rows, up to where they begin. */
-static int pages_make_head(struct view_pages *pages, const struct rows *rows)
-{
-	json_t *document = json_object();
-	size_t len, size;
-	char *head;
-
-	set(document, "time_ns", integer(rows->now_ns));
-	rows_tell(rows, document);
-	head = view_text(document, &len); /* ends in "}\n" */
-	json_decref(document);
-	size = len + strlen(pages->view->name) + sizeof(",\"\":[");
-	pages->text = head ? malloc(size) : NULL;
-	if (pages->text)
-		pages->used = (size_t)snprintf(pages->text, size, "%.*s,\"%s\":[", (int)len - 2,
-					       head, pages->view->name);
-	free(head);
-	return pages->text ? 0 : -1;
-}
-
-static int pages_keep_ids(struct view_pages *pages, const struct rows *rows)
-{
-	pages->count = rows->end - rows->begin;
-	pages->rows = calloc(pages->count + 1, sizeof(*pages->rows));
-	if (!pages->rows)
-		return -1;
-	for (size_t i = 0; i < pages->count; i++) {
-		const struct row *row = &rows->all[rows->begin + i];
-
-		pages->rows[i] = (struct page_row){ row->life->id, row->more_below, row->depth };
-	}
-	return 0;
-}
-
-struct view_pages *view_pages_new(enum view_kind kind, const struct core *core, uint64_t now_ns,
-				  const struct filter *filter, const struct viewer *viewer)
-{
-	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
-	const struct lives_view *view = find_lives_view(kind);
-	struct view_pages *pages = view ? calloc(1, sizeof(*pages)) : NULL;
-
-	if (!pages)
-		return NULL;
-	*pages = (struct view_pages){
-		.view = view, .core = core, .filter = *filter, .viewer = *viewer, .now_ns = now_ns
-	};
-	view->gather(&rows);
-	rows_cut(&rows, view->otherwise);
-	if (pages_make_head(pages, &rows) || pages_keep_ids(pages, &rows)) {
-		view_pages_free(pages);
-		pages = NULL;
-	}
-	rows_free(&rows);
-	return pages;
-}
-
-/* The next row that is there still; false without memory. */
-static bool pages_make(struct view_pages *pages)
-{
-	struct rows rows = { .core = pages->core,
-			     .now_ns = pages->now_ns,
-			     .filter = &pages->filter,
-			     .viewer = &pages->viewer };
-	struct row row = { 0 };
-	json_t *object;
-
-	free(pages->text);
-	pages->text = NULL;
-	pages->begin = pages->used = 0;
-	while (pages->next < pages->count && !row.life) {
-		const struct page_row *page_row = &pages->rows[pages->next++];
-
-		row = (struct row){ .life = life_find(pages->core, page_row->id),
-				    .more_below = page_row->more_below,
-				    .depth = page_row->depth };
-	}
-	if (!row.life) {
-		pages->ended = true;
-		pages->text = strdup("]}\n");
-		pages->used = pages->text ? strlen(pages->text) : 0;
-		return pages->text;
-	}
-	object = rows_narrow(&rows, pages->view->row(&rows, &row));
-	pages->text = view_text(object, &pages->used);
-	json_decref(object);
-	if (!pages->text)
-		return false;
-	if (pages->comma) { /* before it, in place of the line's end */
-		memmove(pages->text + 1, pages->text, pages->used - 1);
-		pages->text[0] = ',';
-	} else {
-		pages->used--;
-	}
-	pages->comma = true;
-	return true;
-}
-
-int64_t view_pages_read(struct view_pages *pages, char *buf, size_t size)
-{
-	size_t len, done = 0;
-
-	while (done < size) {
-		if (pages->begin == pages->used) {
-			if (pages->ended)
-				break;
-			if (!pages_make(pages))
-				return -1;
-		}
-		len = pages->used - pages->begin;
-		len = len < size - done ? len : size - done;
-		memcpy(buf + done, pages->text + pages->begin, len);
-		pages->begin += len;
-		done += len;
-	}
-	return (int64_t)done;
-}
-
-void view_pages_free(struct view_pages *pages)
-{
-	if (!pages)
-		return;
-	free(pages->text);
-	free(pages->rows);
-	free(pages);
-}
-
 /* ---- forks, and what was copied since ---- */
 
 struct fork_row fork_row(const struct fork *fork, uint64_t now_ns)
@@ -789,20 +589,274 @@ static json_t *cow_row(const struct rows *rows, const struct row *row)
 	return view_fork(rows->core, &fork, rows->viewer);
 }
 
+static void gather_forks(struct rows *rows)
+{
+	const struct life *life;
+
+	EACH_LIFE(rows->core, life)
+		if (wants_fork(rows->core, rows->filter, life, rows->now_ns))
+			rows_add(rows, life);
+}
+
+static bool is_still_fork(const struct life *life)
+{
+	return life->fork;
+}
+
+static void tell_observed(const struct core *core, json_t *document)
+{
+	set(document, "observed", json_boolean(core->cow_observed));
+}
+
+/* ---- views of rows ---- */
+
+enum { ROWS_ZOMBIES, ROWS_PROCESSES, ROWS_BIRTHS, ROWS_FORKS, ROWS_LEAKS };
+
+static const struct rows_view {
+	enum view_kind view;
+	const char *name;
+	enum column otherwise; /* sorted by it by default */
+	void (*gather)(struct rows *rows);
+	view_row_fn row;
+	bool (*is_still)(const struct life *life); /* such a row; NULL: every life is */
+	void (*tell)(const struct core *core, json_t *document); /* what follows the rows */
+} rows_views[] = {
+	[ROWS_ZOMBIES] = { VIEW_ZOMBIES, "zombies", COLUMN_ZOMBIE_FOR, gather_zombies, zombie_row,
+			   NULL, NULL },
+	[ROWS_PROCESSES] = { VIEW_PROCESSES, "processes", COLUMN_AGE, gather_processes, process_row,
+			     NULL, NULL },
+	[ROWS_BIRTHS] = { VIEW_BIRTHS, "births", COLUMN_PER_SECOND, gather_births, birth_row, NULL,
+			  NULL },
+	[ROWS_FORKS] = { VIEW_COW, "forks", COLUMN_COPIED, gather_forks, cow_row, is_still_fork,
+			 tell_observed },
+	[ROWS_LEAKS] = { VIEW_LEAKS, "leaks", COLUMN_HOLDS, gather_leaks, leak_row, is_still_leak,
+			 NULL },
+};
+
+static const struct rows_view *find_rows_view(enum view_kind kind)
+{
+	for (size_t i = 0; i < sizeof(rows_views) / sizeof(rows_views[0]); i++)
+		if (rows_views[i].view == kind)
+			return &rows_views[i];
+	return NULL;
+}
+
+static json_t *view_whole(const struct rows_view *view, const struct core *core, uint64_t now_ns,
+			  const struct filter *filter, const struct viewer *viewer)
+{
+	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
+	json_t *document;
+
+	view->gather(&rows);
+	document = view_rows(&rows, view->otherwise, view->name, view->row);
+	if (view->tell)
+		view->tell(core, document);
+	return document;
+}
+
+json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		     const struct viewer *viewer)
+{
+	return view_whole(&rows_views[ROWS_ZOMBIES], core, now_ns, filter, viewer);
+}
+
+json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		       const struct viewer *viewer)
+{
+	return view_whole(&rows_views[ROWS_PROCESSES], core, now_ns, filter, viewer);
+}
+
+json_t *view_births(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		    const struct viewer *viewer)
+{
+	return view_whole(&rows_views[ROWS_BIRTHS], core, now_ns, filter, viewer);
+}
+
 json_t *view_cow(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		 const struct viewer *viewer)
 {
-	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
-	const struct life *life;
-	json_t *document;
-
-	EACH_LIFE(core, life)
-		if (wants_fork(core, filter, life, now_ns))
-			rows_add(&rows, life);
-	document = view_rows(&rows, COLUMN_COPIED, "forks", cow_row);
-	set(document, "observed", json_boolean(core->cow_observed));
-	return document;
+	return view_whole(&rows_views[ROWS_FORKS], core, now_ns, filter, viewer);
 }
+
+json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter *filter,
+		   const struct viewer *viewer)
+{
+	return view_whole(&rows_views[ROWS_LEAKS], core, now_ns, filter, viewer);
+}
+
+/* ---- the same, in pieces ---- */
+
+struct page_row {
+	struct lt_id id;
+	uint64_t more_below;
+	uint32_t depth;
+};
+
+struct view_pages {
+	const struct rows_view *view;
+	const struct core *core;
+	struct filter filter;
+	struct viewer viewer;
+	uint64_t now_ns;
+	struct page_row *rows;
+	size_t next, count;
+	bool comma, ended;
+	char *text; /* made, and not read yet: from begin to used */
+	size_t begin, used;
+};
+
+/* The document without its rows, up to where they begin. */
+static int pages_make_head(struct view_pages *pages, const struct rows *rows)
+{
+	json_t *document = json_object();
+	size_t len, size;
+	char *head;
+
+	set(document, "time_ns", integer(rows->now_ns));
+	rows_tell(rows, document);
+	head = view_text(document, &len); /* ends in "}\n" */
+	json_decref(document);
+	size = len + strlen(pages->view->name) + sizeof(",\"\":[");
+	pages->text = head ? malloc(size) : NULL;
+	if (pages->text)
+		pages->used = (size_t)snprintf(pages->text, size, "%.*s,\"%s\":[", (int)len - 2,
+					       head, pages->view->name);
+	free(head);
+	return pages->text ? 0 : -1;
+}
+
+static int pages_keep_ids(struct view_pages *pages, const struct rows *rows)
+{
+	pages->count = rows->end - rows->begin;
+	pages->rows = calloc(pages->count + 1, sizeof(*pages->rows));
+	if (!pages->rows)
+		return -1;
+	for (size_t i = 0; i < pages->count; i++) {
+		const struct row *row = &rows->all[rows->begin + i];
+
+		pages->rows[i] = (struct page_row){ row->life->id, row->more_below, row->depth };
+	}
+	return 0;
+}
+
+struct view_pages *view_pages_new(enum view_kind kind, const struct core *core, uint64_t now_ns,
+				  const struct filter *filter, const struct viewer *viewer)
+{
+	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
+	const struct rows_view *view = find_rows_view(kind);
+	struct view_pages *pages = view ? calloc(1, sizeof(*pages)) : NULL;
+
+	if (!pages)
+		return NULL;
+	*pages = (struct view_pages){
+		.view = view, .core = core, .filter = *filter, .viewer = *viewer, .now_ns = now_ns
+	};
+	view->gather(&rows);
+	rows_cut(&rows, view->otherwise);
+	if (pages_make_head(pages, &rows) || pages_keep_ids(pages, &rows)) {
+		view_pages_free(pages);
+		pages = NULL;
+	}
+	rows_free(&rows);
+	return pages;
+}
+
+/* What follows the last row: "]}\n", or "],", the document's other members and "}\n". */
+static bool pages_make_end(struct view_pages *pages)
+{
+	json_t *document = json_object();
+	size_t len, size;
+	char *rest;
+
+	if (pages->view->tell)
+		pages->view->tell(pages->core, document);
+	rest = view_text(document, &len); /* begins with '{' */
+	size = len + sizeof("],");
+	pages->text = rest ? malloc(size) : NULL;
+	if (pages->text)
+		pages->used = (size_t)snprintf(pages->text, size, "]%s%s",
+					       json_object_size(document) ? "," : "", rest + 1);
+	json_decref(document);
+	free(rest);
+	pages->ended = true;
+	return pages->text;
+}
+
+/* Who was forgotten since, or is no such row any more, is left out. */
+static bool pages_next_row(struct view_pages *pages, struct row *row)
+{
+	while (pages->next < pages->count) {
+		const struct page_row *page_row = &pages->rows[pages->next++];
+
+		*row = (struct row){ .life = life_find(pages->core, page_row->id),
+				     .more_below = page_row->more_below,
+				     .depth = page_row->depth };
+		if (row->life && (!pages->view->is_still || pages->view->is_still(row->life)))
+			return true;
+	}
+	return false;
+}
+
+/* The next row, or the end; false without memory. */
+static bool pages_make(struct view_pages *pages)
+{
+	struct rows rows = { .core = pages->core,
+			     .now_ns = pages->now_ns,
+			     .filter = &pages->filter,
+			     .viewer = &pages->viewer };
+	struct row row;
+	json_t *object;
+
+	free(pages->text);
+	pages->text = NULL;
+	pages->begin = pages->used = 0;
+	if (!pages_next_row(pages, &row))
+		return pages_make_end(pages);
+	object = rows_narrow(&rows, pages->view->row(&rows, &row));
+	pages->text = view_text(object, &pages->used);
+	json_decref(object);
+	if (!pages->text)
+		return false;
+	if (pages->comma) { /* before it, in place of the line's end */
+		memmove(pages->text + 1, pages->text, pages->used - 1);
+		pages->text[0] = ',';
+	} else {
+		pages->used--;
+	}
+	pages->comma = true;
+	return true;
+}
+
+int64_t view_pages_read(struct view_pages *pages, char *buf, size_t size)
+{
+	size_t len, done = 0;
+
+	while (done < size) {
+		if (pages->begin == pages->used) {
+			if (pages->ended)
+				break;
+			if (!pages_make(pages))
+				return -1;
+		}
+		len = pages->used - pages->begin;
+		len = len < size - done ? len : size - done;
+		memcpy(buf + done, pages->text + pages->begin, len);
+		pages->begin += len;
+		done += len;
+	}
+	return (int64_t)done;
+}
+
+void view_pages_free(struct view_pages *pages)
+{
+	if (!pages)
+		return;
+	free(pages->text);
+	free(pages->rows);
+	free(pages);
+}
+
+/* ---- status ---- */
 
 /* The kernel's kinds by name, with what the array counts. */
 static json_t *view_kinds(const __u64 counts[LT_KERNEL_KINDS], bool all)

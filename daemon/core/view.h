@@ -94,10 +94,10 @@ json_t *view_zombies(const struct core *core, uint64_t now_ns, const struct filt
 json_t *view_processes(const struct core *core, uint64_t now_ns, const struct filter *filter,
 		       const struct viewer *viewer);
 /*
- * The same documents (of zombies, processes or births) as text, of very many
- * rows: which, and in what order, is decided at once; each is made when it is
- * read. Who was forgotten by then is left out. The filter and viewer are copied.
- * NULL: no memory. Not to outlive the core.
+ * The documents of VIEW_ROWS as text, of very many rows: which, and in what
+ * order, is decided at once; each is made when it is read. What is gone by then
+ * is left out. The filter and viewer are copied. NULL: no memory. Not to outlive
+ * the core.
  */
 struct view_pages;
 struct view_pages *view_pages_new(enum view_kind kind, const struct core *core, uint64_t now_ns,

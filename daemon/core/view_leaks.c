@@ -86,7 +86,7 @@ static void set_why(json_t *object, const struct core *core, const struct leak *
 	set(object, "clear_now", text(why.clear_now));
 }
 
-static json_t *leak_row(const struct rows *rows, const struct row *row)
+json_t *leak_row(const struct rows *rows, const struct row *row)
 {
 	const struct life *parent = row->life;
 	const struct leak *leak = parent->leak;
@@ -121,16 +121,18 @@ static bool wants_leak(const struct rows *rows, const struct leak *leak)
 	       filter_age(rows->filter, leak_age(leak).oldest_ns, rows->now_ns);
 }
 
-json_t *view_leaks(const struct core *core, uint64_t now_ns, const struct filter *filter,
-		   const struct viewer *viewer)
+void gather_leaks(struct rows *rows)
 {
-	struct rows rows = { .core = core, .now_ns = now_ns, .filter = filter, .viewer = viewer };
 	const struct leak *leak;
 
-	EACH_LEAK(core, leak)
-		if (wants_leak(&rows, leak))
-			rows_add(&rows, leak->parent);
-	return view_rows(&rows, COLUMN_HOLDS, "leaks", leak_row);
+	EACH_LEAK(rows->core, leak)
+		if (wants_leak(rows, leak))
+			rows_add(rows, leak->parent);
+}
+
+bool is_still_leak(const struct life *life)
+{
+	return life->leak && life->leak->since_ns;
 }
 
 json_t *view_silences(const struct core *core, uint64_t now_ns, const struct viewer *viewer)

@@ -33,6 +33,10 @@ static json_t *ask(const struct bench *bench, struct filter filter)
 		return view_zombies(bench->core, now_ns, &filter, &everyone);
 	case VIEW_BIRTHS:
 		return view_births(bench->core, now_ns, &filter, &everyone);
+	case VIEW_COW:
+		return view_cow(bench->core, now_ns, &filter, &everyone);
+	case VIEW_LEAKS:
+		return view_leaks(bench->core, now_ns, &filter, &everyone);
 	default:
 		return view_processes(bench->core, now_ns, &filter, &everyone);
 	}
@@ -40,10 +44,10 @@ static json_t *ask(const struct bench *bench, struct filter filter)
 
 static const json_t *rows_in(const json_t *document)
 {
-	const char *const names[] = { "zombies", "births", "processes" };
+	const char *const names[] = { "zombies", "births", "processes", "forks", "leaks" };
 	const json_t *rows = NULL;
 
-	for (size_t i = 0; !rows && i < 3; i++)
+	for (size_t i = 0; !rows && i < 5; i++)
 		rows = json_object_get(document, names[i]);
 	return rows;
 }
@@ -153,6 +157,59 @@ Test(rows, a_document_in_pieces_is_the_same)
 	bench_free(bench);
 }
 
+static void feed_copying_fork(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent)
+{
+	struct lt_fork e = { .hdr = { sizeof(e), LT_FORK, 0, MS(ms) },
+			     .child = id_of(pid),
+			     .parent = id_of(parent),
+			     .creator = id_of(parent),
+			     .exit_signal = 17,
+			     .flags = LT_FORK_SIZES,
+			     .rss_pages = 1000,
+			     .comm = "forked" };
+
+	feed(bench, &e);
+}
+
+/* Children of 7 that run its program; each holds three zombies, which is a leak. */
+static struct bench *leaking(void)
+{
+	struct bench *bench = bench_new();
+
+	feed_hook(bench, 1, "cow", "tp_btf/page_fault_user");
+	feed_policy(bench, 1, 1000, 3, 100000000, 5000, "");
+	feed_fork(bench, 7, 7, NOBODY);
+	for (uint64_t pid = 1000; pid < 1000 + CROWD; pid++) {
+		feed_copying_fork(bench, 2000, pid, 7);
+		for (uint64_t child = pid * 10; child < pid * 10 + 3; child++) {
+			feed_fork(bench, 2001, child, pid);
+			feed_exit(bench, 2002, child, pid, 0, 0, 0);
+			feed_notify(bench, 2002, child, pid, 0, 0);
+		}
+	}
+	feed_tick(bench, 10000);
+	return bench;
+}
+
+Test(rows, forks_and_leaks_in_pieces_are_the_same)
+{
+	struct bench *bench = leaking();
+	json_t *forks = ask(bench, FILTER(VIEW_COW, { "older", "1s" }));
+	json_t *leaks = ask(bench, FILTER(VIEW_LEAKS, { "min", "3" }));
+
+	cr_assert_eq(json_array_size(rows_in(forks)), CROWD);
+	cr_assert_eq(json_array_size(rows_in(leaks)), CROWD);
+	check_pieces(bench, VIEW_COW, (struct filter){ 0 });
+	check_pieces(bench, VIEW_COW, FILTER(VIEW_COW, { "all", NULL }, { "sort", "child" }));
+	check_pieces(bench, VIEW_COW, FILTER(VIEW_COW, { "limit", "77" }, { "columns", "copied" }));
+	check_pieces(bench, VIEW_COW, FILTER(VIEW_COW, { "comm", "nobody" }));
+	check_pieces(bench, VIEW_LEAKS, (struct filter){ 0 });
+	check_pieces(bench, VIEW_LEAKS, FILTER(VIEW_LEAKS, { "limit", "77" }));
+	json_decref(forks);
+	json_decref(leaks);
+	bench_free(bench);
+}
+
 /* Between two pieces the table goes on. */
 Test(rows, who_is_forgotten_meanwhile_is_left_out)
 {
@@ -176,6 +233,48 @@ Test(rows, who_is_forgotten_meanwhile_is_left_out)
 	json_decref(document);
 	free(text);
 	bench_free(bench);
+}
+
+/* What was asked for when every other parent execs or ends between the question and the answer. */
+static void check_meanwhile(enum view_kind view,
+			    void (*meanwhile)(struct bench *bench, uint64_t pid))
+{
+	struct bench *bench = leaking();
+	struct filter filter = { .view = view };
+	struct view_pages *pages =
+		view_pages_new(view, bench->core, core_now_ns(bench->core), &filter, &everyone);
+	json_t *document;
+	char *text;
+
+	for (uint64_t pid = 1000; pid < 1000 + CROWD; pid += 2)
+		meanwhile(bench, pid);
+	text = read_pages(pages, 999);
+	document = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert(document, "%s", text);
+	cr_assert_eq(json_array_size(rows_in(document)), CROWD / 2);
+	json_decref(document);
+	free(text);
+	bench_free(bench);
+}
+
+static void exec_it(struct bench *bench, uint64_t pid)
+{
+	feed_exec(bench, 11000, pid, "/bin/x", "x");
+}
+
+static void end_it(struct bench *bench, uint64_t pid)
+{
+	feed_exit(bench, 11000, pid, 7, 0, 0, 0);
+}
+
+Test(rows, forks_that_are_over_meanwhile_are_left_out)
+{
+	check_meanwhile(VIEW_COW, exec_it);
+}
+
+Test(rows, leaks_that_are_over_meanwhile_are_left_out)
+{
+	check_meanwhile(VIEW_LEAKS, end_it);
 }
 
 Test(rows, pages_are_the_whole)
