@@ -33,6 +33,7 @@ struct finding {
 
 #define LOCKDOWN_FILE "/sys/kernel/security/lockdown"
 #define CAP_SYS_ADMIN_BIT 21
+#define CAP_SYS_RESOURCE_BIT 24
 #define CAP_PERFMON_BIT 38
 #define CAP_BPF_BIT 39
 
@@ -92,7 +93,7 @@ static void look_at_btf(struct finding *finding)
 	      "boot a kernel with CONFIG_DEBUG_INFO_BTF=y, or give lifetraced --btf FILE");
 }
 
-static void look_at_user(struct finding *finding)
+static unsigned long long own_caps(void)
 {
 	char line[256];
 	unsigned long long caps = 0;
@@ -102,6 +103,13 @@ static void look_at_user(struct finding *finding)
 		sscanf(line, "CapEff: %llx", &caps);
 	if (file)
 		fclose(file);
+	return caps;
+}
+
+static void look_at_user(struct finding *finding)
+{
+	unsigned long long caps = own_caps();
+
 	snprintf(finding->value, WORDS_SIZE, "uid %u%s%s%s", geteuid(),
 		 caps >> CAP_BPF_BIT & 1 ? ", CAP_BPF" : "",
 		 caps >> CAP_PERFMON_BIT & 1 ? ", CAP_PERFMON" : "",
@@ -269,7 +277,10 @@ static void look_at_threads_max(struct finding *finding)
 	look_at_limit(finding, "/proc/sys/kernel/threads-max", "kernel.threads-max");
 }
 
-/* 97306be45fbe ("bpf: switch to memcg-based memory accounting", 5.11) made it irrelevant. */
+/*
+ * 97306be45fbe ("bpf: switch to memcg-based memory accounting", 5.11) made it irrelevant. Before,
+ * whoever may raise it has it raised by libbpf.
+ */
 static void look_at_memlock(struct finding *finding)
 {
 	struct rlimit limit = { 0 };
@@ -285,7 +296,7 @@ static void look_at_memlock(struct finding *finding)
 		snprintf(finding->value, WORDS_SIZE, "%llu bytes",
 			 (unsigned long long)limit.rlim_max);
 	if ((major < 5 || (major == 5 && minor < 11)) && limit.rlim_max != RLIM_INFINITY &&
-	    limit.rlim_max < 64 << 20)
+	    limit.rlim_max < 64 << 20 && !(own_caps() >> CAP_SYS_RESOURCE_BIT & 1))
 		judge(finding, UNABLE,
 		      "before 5.11 BPF maps are charged to it: ulimit -l unlimited");
 }
@@ -374,10 +385,10 @@ static bool is_off(const char *hook)
 	return !strncmp(hook, "off:", 4);
 }
 
-/* Off because a setting says so: as it is wanted. */
+/* Off because a setting says so, or says nothing: as it is wanted. */
 static bool is_wanted_off(const char *hook)
 {
-	return is_off(hook) && strstr(hook, " = off");
+	return is_off(hook) && (strstr(hook, " = off") || strstr(hook, " is empty"));
 }
 
 /* A hook's name may be followed by a word in parentheses. */
@@ -455,7 +466,8 @@ static json_t *judge_need(const struct btf *btf, const json_t *settings, const c
 	json_t *better = is_wanted_off(hook) ?
 				 json_array() :
 				 better_hooks(btf, settings, what, used ? used : reserve);
-	bool well = is_wanted_off(hook) || ((used || reserve) && !json_array_size(better));
+	bool works = reserve || !is_off(hook);
+	bool well = is_wanted_off(hook) || (works && !json_array_size(better));
 
 	return json_pack("{s:s,s:s,s:s,s:o,s:s}", "what", what, "hook", hook, "verdict",
 			 verdicts[well ? WELL : DEGRADED], "better", better, "not_seen",
