@@ -97,6 +97,38 @@ static int fail(int err, const char *what)
 	return err;
 }
 
+/* WHAT, and the program that it is about, if that is known. */
+static int fail_program(int err, const char *what, const char *name)
+{
+	char words[256];
+
+	snprintf(words, sizeof(words), "%s%s%s", what, *name ? ": " : "", name);
+	return fail(err, words);
+}
+
+/* "libbpf: prog 'on_exit': failed to load: -1"; a failed load leaves no other trace of it. */
+static const char *not_loaded(char name[64])
+{
+	const char *end = strstr(messages, "': failed to load"), *begin = end;
+
+	while (begin && begin > messages && begin[-1] != '\'')
+		begin--;
+	snprintf(name, 64, "%.*s", (int)(end - begin), begin ? begin : "");
+	return name;
+}
+
+static const char *not_attached(const struct bpf_object_skeleton *skeleton)
+{
+	for (int i = 0; i < skeleton->prog_cnt; i++) {
+		const struct bpf_program *prog = *skeleton->progs[i].prog;
+
+		if (!*skeleton->progs[i].link && bpf_program__autoload(prog) &&
+		    bpf_program__autoattach(prog))
+			return bpf_program__name(prog);
+	}
+	return "";
+}
+
 /* ---- what this kernel offers, by its BTF ---- */
 
 #define EXIT_BY_ARGUMENT "tp_btf/sched_process_exit (group_dead)"
@@ -175,6 +207,7 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 			    const struct bpf_object_open_opts *opts)
 {
 	struct lifetrace_bpf *skel = lifetrace_bpf__open_opts(opts);
+	char name[64];
 	int err;
 
 	if (!skel)
@@ -199,7 +232,7 @@ static int load_tracepoints(struct kernel *kernel, const struct kernel_options *
 		return fail(err, "cannot take over the pinned maps");
 	err = lifetrace_bpf__load(skel);
 	if (err)
-		return fail(err, "the kernel refuses the BPF programs");
+		return fail_program(err, "the kernel refuses the BPF programs", not_loaded(name));
 	return 0;
 }
 
@@ -514,7 +547,8 @@ static int open_parts(struct kernel *kernel, const struct kernel_options *option
 		return err;
 	err = lifetrace_bpf__attach(kernel->tracepoints);
 	if (err)
-		return fail(err, "the kernel refuses to attach a BPF program");
+		return fail_program(err, "the kernel refuses to attach the BPF program",
+				    not_attached(kernel->tracepoints->skeleton));
 	pins_keep(options->pins, kernel->tracepoints->skeleton);
 	attach_cow(kernel, options, btf, path, cow_hook);
 	reach = attach_release(kernel, &opts, options, &offers);

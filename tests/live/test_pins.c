@@ -611,15 +611,35 @@ LT_TEST(pins, read_only)
 
 /* ---- a kernel that refuses ---- */
 
+/* Which program, where libbpf knows: in the first line, with the reason. Returns whether it does. */
+static bool names_the_refused(const char *words)
+{
+	const char *by_libbpf = strstr(words, "': failed to load");
+	char line[256], name[64];
+	int len = 0;
+
+	if (!by_libbpf)
+		by_libbpf = strstr(words, "': failed to attach");
+	if (!by_libbpf)
+		return false;
+	while (by_libbpf - len > words && by_libbpf[-len - 1] != '\'')
+		len++;
+	snprintf(name, sizeof(name), ": %.*s: %s", len, by_libbpf - len, strerror(EPERM));
+	snprintf(line, sizeof(line), "%.*s", (int)strcspn(words, "\n"), words);
+	lt_require(strstr(line, name), "\"%s\" does not say which program: %s", line, words);
+	return true;
+}
+
 /*
  * strace answers the N-th bpf(2) and all after it with EPERM: the kernel allows
  * the first programs and refuses the others, wherever that begins. What another
- * daemon has left goes on, and nothing of this one is left.
+ * daemon has left goes on, and nothing of this one is left. Returns whether it names one.
  */
-static void refuse(const struct place *place, const char *socket, int n)
+static bool refuse(const struct place *place, const char *socket, int n)
 {
 	char inject[64], *words;
 	struct job job;
+	bool named;
 
 	snprintf(inject, sizeof(inject), "inject=bpf:error=EPERM:when=%d+", n);
 	const char *const argv[] = { "/usr/bin/strace",
@@ -644,8 +664,10 @@ static void refuse(const struct place *place, const char *socket, int n)
 		   job.code);
 	words = read_fd(job.err, NULL);
 	lt_require(strstr(words, "lifetraced: "), "it says nothing: \"%s\"", words);
+	named = names_the_refused(words);
 	free(words);
 	job__free(&job);
+	return named;
 }
 
 LT_TEST(pins, refused_programs_leave_the_others)
@@ -656,18 +678,20 @@ LT_TEST(pins, refused_programs_leave_the_others)
 	struct lt *lt = lt__start(PIN(place.dir), NULL);
 	struct sums before = settle(lt);
 	char path[160];
+	int named = 0;
 
 	if (access("/usr/bin/strace", X_OK))
 		cr_skip_test("no strace");
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
 		lt__end_daemon(lt, SIGTERM);
-		refuse(&place, lt__socket(lt), calls[i]);
+		named += refuse(&place, lt__socket(lt), calls[i]);
 		snprintf(path, sizeof(path), "%s/2", place.dir);
 		lt_require(access(path, F_OK), "%s is left", path);
 		be_born();
 		lt__again(lt, PIN(place.dir), NULL);
 		require_hook(lt, "/1 (taken over)");
 	}
+	lt_require(named, "none of the refused calls was a program's");
 	require_truth(lt, before);
 	lt__stop(lt);
 	remove_place(&place);
