@@ -239,6 +239,10 @@ static int add_sources(struct daemon *daemon, const struct invocation *invocatio
 	if (err >= 0)
 		err = sd_event_source_set_enabled(daemon->more, SD_EVENT_OFF);
 	if (err >= 0)
+		err = sd_event_add_defer(daemon->event, &daemon->libraries, on_libraries, daemon);
+	if (err >= 0)
+		err = sd_event_source_set_enabled(daemon->libraries, SD_EVENT_OFF);
+	if (err >= 0)
 		err = sd_event_add_io(daemon->event, &daemon->ring, kernel_ring_fd(daemon->kernel),
 				      EPOLLIN | EPOLLET, on_ring, daemon);
 	if (err >= 0 && invocation->lifeline >= 0)
@@ -536,9 +540,10 @@ static int daemon_open(struct daemon *daemon, const struct invocation *invocatio
 static void daemon_close(struct daemon *daemon, bool is_private)
 {
 	char directory[sizeof(daemon->settings->socket)];
-	sd_event_source *sources[] = { daemon->ring, daemon->more,    daemon->batch, daemon->due,
-				       daemon->look, daemon->pass,    daemon->sweep, daemon->calm,
-				       daemon->beat, daemon->lifeline };
+	sd_event_source *sources[] = { daemon->ring,	 daemon->more,	   daemon->batch,
+				       daemon->due,	 daemon->look,	   daemon->pass,
+				       daemon->sweep,	 daemon->calm,	   daemon->beat,
+				       daemon->lifeline, daemon->libraries };
 
 	server_free(daemon->server);
 	notify_free(daemon->notify);

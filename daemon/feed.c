@@ -57,8 +57,10 @@ void feed_from_ring(void *user, const void *record, size_t len)
 		daemon->newest_ns = hdr->time_ns;
 		health_note_event(&daemon->health, hdr->time_ns);
 	}
-	if (daemon->handlers && len == sizeof(struct lt_new_files) && hdr->kind == LT_NEW_FILES)
+	if (daemon->handlers && len == sizeof(struct lt_new_files) && hdr->kind == LT_NEW_FILES) {
 		handlers_note(daemon->handlers, record);
+		sd_event_source_set_enabled(daemon->libraries, SD_EVENT_ONESHOT);
+	}
 	feed(daemon, record, len);
 }
 
@@ -552,20 +554,24 @@ void feed_limits(struct daemon *daemon)
 
 /* ---- C libraries, for their exit handlers ---- */
 
-void look_for_new_libraries(struct daemon *daemon)
+int on_libraries(sd_event_source *source, void *user)
 {
-	if (daemon->handlers && handlers_look(daemon->handlers))
+	struct daemon *daemon = user;
+	bool more = handlers_look(daemon->handlers);
+
+	if (handlers_has_changed(daemon->handlers))
 		feed_handlers_hook(daemon);
+	sd_event_source_set_enabled(source, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	return 0;
 }
 
-void look_for_libraries(struct daemon *daemon)
+void visit_programs(struct daemon *daemon)
 {
 	if (!daemon->handlers)
 		return;
 	handlers_pass_begin(daemon->handlers);
 	core_each_program(daemon->core, handlers_visit, daemon->handlers);
-	if (handlers_pass_end(daemon->handlers))
-		feed_handlers_hook(daemon);
+	sd_event_source_set_enabled(daemon->libraries, SD_EVENT_ONESHOT);
 }
 
 void feed_unseen(struct daemon *daemon)

@@ -40,6 +40,11 @@
 #define DESCRIPTORS_WANTED (LIBRARIES_MAX * 4 + 1024)
 /* Programs looked at in one pass; the next goes on. A look is some 50 µs. */
 #define LOOKS_MAX 4096
+/*
+ * Of looking, in one go. To cover a library takes from 1 ms on, and longer the more
+ * programs map it: each is the end of its slice.
+ */
+#define SLICE_NS 2000000ULL
 /* Who execs where no library is known, between two looks; the pass finds the others. */
 #define NOTES_MAX 64
 /* Who has no library so long after its exec maps none: it is static. */
@@ -78,9 +83,13 @@ struct handlers {
 	size_t library_count;
 	struct program *programs;
 	uint32_t covered, not_covered;
-	uint32_t pass, looks;
-	uint32_t covered_told, not_covered_told; /* by has_changed() */
-	uint32_t told;				 /* in the log */
+	uint32_t pass;
+	bool passing, passed;	   /* one is under way; one has come to its end */
+	struct program_key *looks; /* at whom this pass is yet to look: from `looked` on */
+	size_t look_count, looked;
+	uint32_t covered_told, not_covered_told; /* by handlers_has_changed() */
+	bool passed_told;
+	uint32_t told; /* in the log */
 	bool full_told, open_told;
 	uint64_t repair_interval_ns;
 	bool has_cookies;
@@ -214,7 +223,8 @@ static int private_mount(int fd)
 
 /*
  * Through our own descriptor: whatever becomes of its process, its name and its
- * mount namespace, it is the same file.
+ * mount namespace, it is the same file. Who was there before the probe on exit()
+ * is not believed by the one on _Exit(): so it comes second.
  */
 static int attach(struct handlers *handlers, struct library *library, int fd,
 		  const uint64_t offsets[PROBES])
@@ -225,10 +235,10 @@ static int attach(struct handlers *handlers, struct library *library, int fd,
 	char path[32];
 	int err;
 
-	if (handlers->has_cookies)
-		opts.bpf_cookie = boot_ns();
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	for (int i = 0; i < PROBES; i++) {
+		if (handlers->has_cookies)
+			opts.bpf_cookie = boot_ns();
 		library->links[i] =
 			bpf_program__attach_uprobe_opts(programs[i], -1, path, offsets[i], &opts);
 		if (library->links[i])
@@ -419,36 +429,41 @@ static void forget_program(struct handlers *handlers, struct program *program)
 void handlers_pass_begin(struct handlers *handlers)
 {
 	handlers->pass++;
-	handlers->looks = 0;
+	handlers->passing = true;
+	handlers->look_count = 0;
+	handlers->looked = 0;
 }
 
 void handlers_visit(void *user, struct lt_id id, uint64_t exec_ns)
 {
 	struct handlers *handlers = user;
 	struct program_key key = { id.pid, id.start_ns, exec_ns };
-	struct library *library;
 	struct program *program;
 
 	HASH_FIND(hh, handlers->programs, &key, sizeof(key), program);
-	if (program) {
+	if (program)
 		program->pass = handlers->pass;
-		return;
-	}
-	if (handlers->looks++ >= LOOKS_MAX)
-		return;
-	library = look_at(handlers, id.pid);
-	if (library || boot_ns() > exec_ns + SETTLED_NS)
-		remember(handlers, &key, library);
+	else if (handlers->look_count < LOOKS_MAX)
+		handlers->looks[handlers->look_count++] = key;
 }
 
-/* Since it was asked last. */
-static bool has_changed(struct handlers *handlers)
+static void look_at_program(struct handlers *handlers, const struct program_key *key)
+{
+	struct library *library = look_at(handlers, key->pid);
+
+	if (library || boot_ns() > key->exec_ns + SETTLED_NS)
+		remember(handlers, key, library);
+}
+
+bool handlers_has_changed(struct handlers *handlers)
 {
 	bool changed = handlers->covered_told != handlers->covered ||
-		       handlers->not_covered_told != handlers->not_covered;
+		       handlers->not_covered_told != handlers->not_covered ||
+		       handlers->passed_told != handlers->passed;
 
 	handlers->covered_told = handlers->covered;
 	handlers->not_covered_told = handlers->not_covered;
+	handlers->passed_told = handlers->passed;
 	return changed;
 }
 
@@ -464,7 +479,7 @@ static void forget_files(struct handlers *handlers)
 }
 
 /* Programs that were not visited are gone, and so are libraries that none is left of. */
-bool handlers_pass_end(struct handlers *handlers)
+static void end_pass(struct handlers *handlers)
 {
 	struct program *program, *next;
 	bool dropped = false;
@@ -487,7 +502,8 @@ bool handlers_pass_end(struct handlers *handlers)
 	}
 	if (dropped)
 		forget_files(handlers);
-	return has_changed(handlers);
+	handlers->passing = false;
+	handlers->passed = true;
 }
 
 /* ---- who execs where no library is known yet ---- */
@@ -507,21 +523,46 @@ static void quieten(struct handlers *handlers, const struct lt_files *files)
 			    BPF_ANY);
 }
 
+static void look_at_note(struct handlers *handlers, const struct lt_new_files *note)
+{
+	const struct program_key key = { note->id.pid, note->id.start_ns, note->hdr.time_ns };
+	struct library *library = look_at(handlers, note->id.pid);
+
+	if (!library)
+		return;
+	remember(handlers, &key, library);
+	quieten(handlers, &note->files);
+}
+
+/* ---- slices ---- */
+
+static bool is_busy(const struct handlers *handlers)
+{
+	return handlers->noted || handlers->passing;
+}
+
+static void look_once(struct handlers *handlers)
+{
+	struct lt_new_files note;
+
+	if (handlers->noted) {
+		note = handlers->notes[--handlers->noted];
+		look_at_note(handlers, &note);
+	} else if (handlers->looked < handlers->look_count) {
+		look_at_program(handlers, &handlers->looks[handlers->looked++]);
+	} else if (handlers->passing) {
+		end_pass(handlers);
+	}
+}
+
 bool handlers_look(struct handlers *handlers)
 {
-	for (size_t i = 0; i < handlers->noted; i++) {
-		const struct lt_new_files *note = &handlers->notes[i];
-		const struct program_key key = { note->id.pid, note->id.start_ns,
-						 note->hdr.time_ns };
-		struct library *library = look_at(handlers, note->id.pid);
+	uint64_t end_ns = boot_ns() + SLICE_NS;
 
-		if (!library)
-			continue;
-		remember(handlers, &key, library);
-		quieten(handlers, &note->files);
-	}
-	handlers->noted = 0;
-	return has_changed(handlers);
+	do
+		look_once(handlers);
+	while (is_busy(handlers) && boot_ns() < end_ns);
+	return is_busy(handlers);
 }
 
 /* ---- opening and closing ---- */
@@ -535,7 +576,8 @@ void handlers_hook(const struct handlers *handlers, char hook[HANDLERS_HOOK_SIZE
 	if (handlers->not_covered)
 		used += snprintf(hook + used, HANDLERS_HOOK_SIZE - (size_t)used, ", %u not covered",
 				 handlers->not_covered);
-	snprintf(hook + used, HANDLERS_HOOK_SIZE - (size_t)used, ")");
+	snprintf(hook + used, HANDLERS_HOOK_SIZE - (size_t)used, "%s)",
+		 handlers->passed ? "" : ", looking for more");
 }
 
 static int load(struct handlers *handlers, const struct handlers_options *options)
@@ -577,6 +619,11 @@ int handlers_open(struct handlers **handlers, const struct handlers_options *opt
 	*handlers = NULL;
 	if (!h)
 		return -ENOMEM;
+	h->looks = calloc(LOOKS_MAX, sizeof(*h->looks));
+	if (!h->looks) {
+		free(h);
+		return -ENOMEM;
+	}
 	h->repair_interval_ns = options->repair_interval_ns;
 	h->has_cookies = options->has_cookies;
 	elf_version(EV_CURRENT);
@@ -601,5 +648,6 @@ void handlers_close(struct handlers *handlers)
 	while (handlers->library_count)
 		drop_library(handlers, handlers->library_count - 1);
 	handlers_bpf__destroy(handlers->skel);
+	free(handlers->looks);
 	free(handlers);
 }

@@ -37,17 +37,22 @@ void handlers_close(struct handlers *handlers);
 
 /* Remembers who execs where no library is known; looks at nothing. */
 void handlers_note(struct handlers *handlers, const struct lt_new_files *record);
-/* Looks at those. Returns whether handlers_hook() has changed. */
-bool handlers_look(struct handlers *handlers);
 
-/* A pass: every process that runs a program is visited; user is the handlers. The end returns as handlers_look(). */
+/* A pass: every process that runs a program is visited; user is the handlers. Looks at nothing, either. */
 void handlers_pass_begin(struct handlers *handlers);
 void handlers_visit(void *user, struct lt_id id, uint64_t exec_ns);
-bool handlers_pass_end(struct handlers *handlers);
 
-#define HANDLERS_HOOK_SIZE 64
+/*
+ * Looks at whom was noted and visited, for some milliseconds or until a library
+ * was covered. Returns whether anybody is left. A pass is over when none is.
+ */
+bool handlers_look(struct handlers *handlers);
+/* Whether handlers_hook() has changed since this was asked last. */
+bool handlers_has_changed(struct handlers *handlers);
 
-/* The hook as `status` names it: "uprobe/exit (N libraries)". */
+#define HANDLERS_HOOK_SIZE 96
+
+/* The hook as `status` names it: "uprobe/exit (N libraries)"; in the first pass ", looking for more" is in it. */
 void handlers_hook(const struct handlers *handlers, char hook[HANDLERS_HOOK_SIZE]);
 
 #endif

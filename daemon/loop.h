@@ -46,8 +46,9 @@ struct daemon {
 	uint32_t alerts_dropped;
 	bool passed; /* the socket is the service manager's */
 	sd_event_source *ring, *more, *batch, *due, *look, *pass, *sweep, *calm, *beat, *lifeline;
-	bool batching;	  /* records gather until the batch timer */
-	bool pass_wanted; /* records were lost since the pass under way began */
+	sd_event_source *libraries; /* more of them to be looked for */
+	bool batching;		    /* records gather until the batch timer */
+	bool pass_wanted;	    /* records were lost since the pass under way began */
 	bool sweep_pending;
 	struct lt_pass swept; /* the pass that the next sweep judges */
 	uint64_t newest_ns;   /* time of the newest record drained */
@@ -95,9 +96,9 @@ void feed_names(struct daemon *daemon);
 void feed_limits(struct daemon *daemon);
 /* Who was there before, and the pass under way has not met. */
 void feed_unseen(struct daemon *daemon);
-/* C libraries, for their exit handlers. */
-void look_for_new_libraries(struct daemon *daemon);
-void look_for_libraries(struct daemon *daemon);
+/* For the exit handlers of their C libraries, which are looked for slice by slice. */
+void visit_programs(struct daemon *daemon);
+int on_libraries(sd_event_source *source, void *user);
 
 /* ---- needs.c ---- */
 

@@ -102,8 +102,6 @@ static size_t drain_some(struct daemon *daemon, size_t budget)
 	feed_names_due(daemon); /* the records' times can be past theirs */
 	health_begin(&daemon->health);
 	count = kernel_drain(daemon->kernel, feed_from_ring, daemon, budget);
-
-	look_for_new_libraries(daemon);
 	look_for_losses(daemon);
 	plan_due(daemon);
 	return count;
@@ -220,7 +218,7 @@ void make_pass(struct daemon *daemon, bool seed)
 	feed_names(daemon);
 	/* a leak that takes the last pids is told of, whether or not one asks */
 	feed_limits(daemon);
-	look_for_libraries(daemon);
+	visit_programs(daemon);
 	plan_due(daemon);
 	if (err) { /* half a pass proves nothing */
 		log_warn("the task iterator failed: %s", strerror(-err));

@@ -17,12 +17,29 @@
 
 #define HANDLERS_MS 60 /* what the three handlers of the cast sleep */
 
-static struct lt *start_on(void)
+static bool is_looking(struct lt *lt)
 {
-	struct lt *lt = lt__start("--exit-handlers", "on", NULL);
+	char *hook = lt__hook(lt, "exit_handlers");
+	bool looking = strstr(hook, "looking for more");
 
+	free(hook);
+	return looking;
+}
+
+/* When it has covered the library of every program that there is. */
+static struct lt *start_on_with(const char *repair_interval)
+{
+	struct lt *lt =
+		lt__start("--exit-handlers", "on", "--repair-interval", repair_interval, NULL);
+
+	lt_await(!is_looking(lt), "it does not come to an end of looking");
 	lt__tail(lt);
 	return lt;
+}
+
+static struct lt *start_on(void)
+{
+	return start_on_with("500ms");
 }
 
 static json_t *await_exit(struct lt *lt, pid_t pid)
@@ -355,13 +372,12 @@ static struct cover cover_now(struct lt *lt)
  */
 LT_TEST(handlers, another_root)
 {
-	struct lt *lt = lt__start("--exit-handlers", "on", "--repair-interval", "6s", NULL);
+	struct lt *lt = start_on_with("6s");
 	int covered = cover_now(lt).covered;
 	struct place place;
 	struct cast *cast;
 	char path[512];
 
-	lt__tail(lt);
 	place__init(&place);
 	cast = cast__startv((const char *[]){ "unshare", "-m", "chroot", place.dir,
 					      cast__path("handlers", path, sizeof(path)), "return",
@@ -405,7 +421,7 @@ LT_TEST(handlers, deleted_library)
 /* A file system can be unmounted while its library still is covered. */
 LT_TEST(handlers, no_mount_is_held)
 {
-	struct lt *lt = lt__start("--exit-handlers", "on", "--repair-interval", "6s", NULL);
+	struct lt *lt = start_on_with("6s");
 	int covered = cover_now(lt).covered;
 	struct place place;
 	struct cast *cast;
