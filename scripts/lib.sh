@@ -43,6 +43,7 @@ fish              cmd:fish
 '
 LIVE_NEEDS='
 stress-ng         cmd:stress-ng
+musl-tools        cmd:musl-gcc
 strace            cmd:strace
 jq                cmd:jq
 curl              cmd:curl

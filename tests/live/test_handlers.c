@@ -468,6 +468,63 @@ LT_TEST(handlers, linked_twice)
 	lt__stop(lt);
 }
 
+/* ---- a C library that is not glibc ---- */
+
+static void need_musl(void)
+{
+	char path[512];
+
+	if (access(cast__path("handlers_musl", path, sizeof(path)), X_OK))
+		cr_skip_test("musl-gcc (Debian: musl-tools) was not there when this was built");
+}
+
+/* The first program that maps it is there for it to be found. */
+static void check_musl(const char *manner, const char *by)
+{
+	struct lt *lt = start_on();
+	int covered = cover_now(lt).covered;
+	struct cast *first = cast__start("handlers_musl", "hang", NULL), *cast;
+	json_t *exit;
+
+	cast__hold(first, "ready");
+	await_covered(lt, covered + 1);
+	cast = cast__start("handlers_musl", manner, NULL);
+	cast__hold(cast, "ready");
+	cast__end(cast);
+	exit = await_exit(lt, cast__pid(cast));
+	expect(exit, "exit.how=exited exit.status=0 exit.by=%s", by);
+	if (!strcmp(by, "exit"))
+		check_times(exit, cast, cast__int(cast, "ended", 0));
+	cast__terminate(first);
+	cast__free(first);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+LT_TEST(handlers, musl_exit)
+{
+	need_musl();
+	check_musl("exit", "exit");
+}
+
+LT_TEST(handlers, musl_return_from_main)
+{
+	need_musl();
+	check_musl("return", "exit");
+}
+
+LT_TEST(handlers, musl__exit)
+{
+	need_musl();
+	check_musl("_exit", "_exit");
+}
+
+LT_TEST(handlers, musl_static_is_not_observed)
+{
+	need_musl();
+	check_without("handlers_musl_static", "exit", "null");
+}
+
 /* The daemon's log: how often it says that. */
 static int times_logged(struct lt *lt, const char *words)
 {
