@@ -11,6 +11,7 @@
  *	that may not be read, that nobody has ever touched, that is not ours, and
  *	to the last words before such memory
  * deep: by site_a, 20 KiB of stack below main
+ * exec: by site_a; once told, it runs cat, and has them still
  */
 #include "cast.h"
 
@@ -196,6 +197,8 @@ static void leak_once(const char *how)
 		site_system();
 	} else if (!strcmp(how, "popen")) {
 		site_popen();
+	} else if (!strcmp(how, "exec")) {
+		site_a(0);
 	} else if (!strcmp(how, "deep")) {
 		site_deep(0);
 	} else {
@@ -216,5 +219,9 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n; i++)
 		leak_once(argv[1]);
 	hold("leaked");
+	if (!strcmp(argv[1], "exec")) {
+		execlp("cat", "cat", (char *)NULL);
+		fail("cat");
+	}
 	return 0;
 }

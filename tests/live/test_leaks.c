@@ -803,6 +803,35 @@ LT_TEST(stacks, that_are_deeper_than_what_is_copied)
 	check_cut("deep", "leaf_fork site_a", "the rest of the stack was not copied");
 }
 
+/* Addresses of the program before mean nothing in the files of this one. */
+LT_TEST(stacks, of_a_program_that_is_no_more)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast = cast__start("leaksites", "exec", "3", NULL);
+	struct output output;
+	json_t *groups;
+	char number[16];
+
+	await_bait(lt, cast);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	groups = stacks(lt, cast__pid(cast));
+	require_through(groups, "site_a main", 3);
+	json_decref(groups);
+	cast__go(cast);
+	lt__await_event(lt, lt__id(lt, cast__pid(cast)), "exec", 1); /* after its own */
+	groups = stacks(lt, cast__pid(cast));
+	lt_require(!json_array_size(groups), "stacks of the program before");
+	json_decref(groups);
+	snprintf(number, sizeof(number), "%d", cast__pid(cast));
+	lt__run(lt, &output, "leaks", "--stacks", "--pid", number, NULL);
+	lt_require(!output.code && strstr(output.out, "4 without a stack"), "exit %d: %s%s",
+		   output.code, output.out, output.err);
+	output__free(&output);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 /* ---- separate debug files ---- */
 
 /*
