@@ -195,9 +195,21 @@ static bool asks_for_any(const struct facts *f)
 					 (calls->any > calls->nowait || calls->pid + calls->pidfd));
 }
 
+/* Its newest call was for this very one, and not only a look: then it is not one for others. */
+static bool asks_for_this(const struct facts *f)
+{
+	const struct lt_waits *calls = &f->calls;
+
+	return calls->calls && calls->last_which == LT_WAIT_PID && calls->last_pid > 0 &&
+	       (uint32_t)calls->last_pid == f->zombie->ns_pid && !(calls->last_options & WNOWAIT);
+}
+
 static bool asks_for_others(const struct facts *f)
 {
-	return f->calls.pid + f->calls.group + f->calls.pidfd || (f->tasks && f->tasks->waiting);
+	const struct lt_waits *calls = &f->calls;
+
+	return (calls->calls > calls->nowait && calls->pid + calls->group + calls->pidfd) ||
+	       (f->tasks && f->tasks->waiting);
 }
 
 static uint32_t live_threads(const struct lt_tasks *tasks)
@@ -277,7 +289,7 @@ static bool subreaper_does_not_reap(const struct facts *f)
 
 static bool waits_for_others(const struct facts *f)
 {
-	return is_judged(f) && !is_in_wait_for_any(f) &&
+	return is_judged(f) && !is_in_wait_for_any(f) && !asks_for_this(f) &&
 	       (asks_for_clones(f) || (!f->calls.any && asks_for_others(f)));
 }
 
@@ -614,13 +626,14 @@ static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
 		say_age(text, had_for_ns(f));
 	} else if (is_in_d(f)) {
 		say(text, "all threads of the parent are in D now: since when is not known yet");
-	} else if (!has_waited(f) && !asks_for_any(f)) {
+	} else if (asks_for_this(f) || asks_for_any(f)) {
+		say(text,
+		    "the parent asked for %s, and none took it: a call does not when it is "
+		    "for another thread's (__WNOTHREAD), or not for the dead (no WEXITED)",
+		    asks_for_this(f) ? "this one" : "any child");
+	} else if (!has_waited(f)) {
 		say(text, "the parent's threads have not been looked at: one may be in a wait call "
 			  "that began before the watch");
-	} else if (asks_for_any(f)) {
-		say(text,
-		    "the parent asked for any child, and none took it: a call does not when it is "
-		    "for another thread's (__WNOTHREAD), or not for the dead (no WEXITED)");
 	} else {
 		say(text,
 		    "too early to tell: the parent has waited before and is silent for only ");

@@ -32,6 +32,8 @@
  * among-many: makes no wait call, and has 500 children that live
  * no-signal-no-wait: exit signal none, and the parent does not wait at all
  * other-thread: asks for children of another thread only (__WNOTHREAD)
+ * looks-by-pid: never waits, but looks at it by its pid (WNOWAIT)
+ * other-thread-by-pid: another thread asks for it by its pid, with __WNOTHREAD
  * double-fork: forks one that forks another and ends, as daemons do, and does
  *	not wait for it; the "grandchild" lives on
  * middle-leaks: forks a middle one that keeps a child, and waits for it
@@ -605,6 +607,32 @@ static void slow_handler(void)
 	stand_still();
 }
 
+static void looks_by_pid(void)
+{
+	pid_t pid = keep_child();
+	siginfo_t info;
+
+	ready();
+	for (;; sleep_ms(200))
+		waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT);
+}
+
+static void *ask_for_it(void *pid)
+{
+	for (;; sleep_ms(200))
+		waitpid(*(pid_t *)pid, NULL, WNOHANG | __WNOTHREAD);
+	return NULL;
+}
+
+static void other_thread_by_pid(void)
+{
+	pid_t pid = keep_child();
+
+	start_thread(ask_for_it, &pid);
+	ready();
+	stand_still();
+}
+
 /* ---- double forks ---- */
 
 /* Of the whole program: it adopts nobody, so its end is all that its grandchildren can see. */
@@ -702,6 +730,8 @@ static const struct {
 	{ "slow-peeks", slow_peeks },
 	{ "slow-handler", slow_handler },
 	{ "other-thread", other_thread },
+	{ "looks-by-pid", looks_by_pid },
+	{ "other-thread-by-pid", other_thread_by_pid },
 	{ "double-fork", double_fork },
 	{ "middle-leaks", middle_leaks },
 	{ "stops-only", stops_only },

@@ -46,6 +46,9 @@ static const struct way {
 	{ "slow-peeks", "falls-behind", "goes on reaping; a second: ", "frees ", false },
 	{ "slow-handler", "falls-behind", "goes on reaping; a second: ", "frees ", false },
 	{ "other-thread", "unknown", "none took it", "frees 1", true },
+	{ "looks-by-pid", "never-waits", "has made no reaping wait call", "frees 1", true },
+	{ "other-thread-by-pid", "unknown", "asked for this one, and none took it", "frees 1",
+	  true },
 	{ "double-fork", "never-waits", "has made no wait call since its birth", "frees 1", true },
 	{ "middle-leaks", "never-waits", "has made no wait call since its birth", "frees 1", true },
 	{ "stops-only", "unknown", "none took it", "frees 1", true },
@@ -184,6 +187,8 @@ CAUSE(of_another_thread, "other-thread")
 CAUSE(double_fork_of_one_that_does_not_wait, "double-fork")
 CAUSE(double_fork_whose_middle_one_leaks, "middle-leaks")
 CAUSE(waits_for_stops_only, "stops-only")
+CAUSE(looking_by_pid_is_not_waiting, "looks-by-pid")
+CAUSE(of_another_thread_by_its_pid, "other-thread-by-pid")
 CAUSE(waits_with_wclone_only, "wclone-only")
 CAUSE(another_thread_waits_for_one, "thread-waits-for-one")
 CAUSE(signalfd_that_nobody_reads, "unread-signalfd")

@@ -202,6 +202,25 @@ Test(why, blocked)
 	bench_free(bench);
 }
 
+/* Looks at others or at it are no waits; a call for it is none for others. */
+Test(why, by_its_pid)
+{
+	struct bench *bench = with_parent();
+	struct lt_waits waits = waits_of_parent(0, 2, 2, DIED + 10);
+
+	child_dies(bench, DIED, 100);
+	feed_waits(bench, JUDGED, waits);
+	expect_cause(bench, JUDGED, 100, "never-waits");
+	waits.nowait = 0;
+	feed_waits(bench, JUDGED, waits);
+	expect_cause(bench, JUDGED, 100, "waits-for-others");
+	waits.last_pid = 100;
+	waits.last_ns = MS(JUDGED);
+	feed_waits(bench, JUDGED, waits);
+	expect_cause(bench, JUDGED, 100, "unknown");
+	bench_free(bench);
+}
+
 /* A call for any child that began before the watch is none for others, and no silence. */
 Test(why, in_a_wait_for_any_child)
 {
