@@ -765,7 +765,7 @@ struct view_pages *view_pages_new(enum view_kind kind, const struct core *core, 
 static bool pages_make_end(struct view_pages *pages)
 {
 	json_t *document = json_object();
-	size_t len, size;
+	size_t len = 0, size;
 	char *rest;
 
 	if (pages->view->tell)

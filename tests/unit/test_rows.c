@@ -179,12 +179,12 @@ static struct bench *leaking(void)
 	feed_hook(bench, 1, "cow", "tp_btf/page_fault_user");
 	feed_policy(bench, 1, 1000, 3, 100000000, 5000, "");
 	feed_fork(bench, 7, 7, NOBODY);
-	for (uint64_t pid = 1000; pid < 1000 + CROWD; pid++) {
-		feed_copying_fork(bench, 2000, pid, 7);
-		for (uint64_t child = pid * 10; child < pid * 10 + 3; child++) {
-			feed_fork(bench, 2001, child, pid);
-			feed_exit(bench, 2002, child, pid, 0, 0, 0);
-			feed_notify(bench, 2002, child, pid, 0, 0);
+	for (uint64_t parent = 1000; parent < 1000 + CROWD; parent++) {
+		feed_copying_fork(bench, 2000, parent, 7);
+		for (uint64_t pid = parent * 10; pid < parent * 10 + 3; pid++) {
+			feed_fork(bench, 2001, pid, parent);
+			feed_exit(bench, 2002, pid, parent, 0, 0, 0);
+			feed_notify(bench, 2002, pid, parent, 0, 0);
 		}
 	}
 	feed_tick(bench, 10000);
