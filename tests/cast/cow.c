@@ -7,7 +7,8 @@
  * holds at "done". Which of the two acts, the other only being there:
  *
  * child, parent: writes to shared pages, one byte each; read: the child only reads them; syscall: the
- * child has read(2) write to them; reuse: the parent writes when the child is gone; threads: 64 threads
+ * child has read(2) write to them; reuse: the parent writes when the child is gone, apart: by turns to one
+ * area and another; threads: 64 threads
  * of the parent write; huge: the child writes to huge pages, small: to the same without
  * Alone: zero: writes to pages that were only read before; shared, file: to shared memory and to a
  * shared file, read before; mprotect: to pages that were made read-only and writable again
@@ -24,7 +25,7 @@
 #define HUGE_BYTES (2UL << 20)
 
 static const char text[] =
-	"child|parent|read|syscall|reuse|threads|huge|small|zero|shared|file|mprotect PAGES";
+	"child|parent|read|syscall|reuse|apart|threads|huge|small|zero|shared|file|mprotect PAGES";
 static size_t pages, page_bytes;
 static char *memory;
 static struct gate gate;
@@ -132,6 +133,15 @@ static void write_from(size_t begin, size_t end)
 static void write_all(void)
 {
 	write_from(0, pages);
+}
+
+/* The second half's pages are those of an area of its own. */
+static void write_by_turns(void)
+{
+	for (size_t i = 0; i < pages / 2; i++) {
+		write_from(i, i + 1);
+		write_from(pages / 2 + i, pages / 2 + i + 1);
+	}
 }
 
 static void read_all(void)
@@ -260,14 +270,27 @@ static void run_syscall(void)
 	by_child(read_into_all);
 }
 
-static void run_reuse(void)
+static void act_when_child_is_gone(void (*what)(void))
 {
 	pid_t pid = fork_or_fail();
 
 	if (!pid)
 		_exit(0);
 	reap(pid, 0);
-	act(write_all);
+	act(what);
+}
+
+static void run_reuse(void)
+{
+	act_when_child_is_gone(write_all);
+}
+
+static void run_apart(void)
+{
+	if (mprotect(memory + pages / 2 * page_bytes, pages / 2 * page_bytes,
+		     PROT_READ | PROT_WRITE | PROT_EXEC))
+		fail("mprotect");
+	act_when_child_is_gone(write_by_turns);
 }
 
 static void run_threads(void)
@@ -314,6 +337,7 @@ static const struct {
 	{ "read", run_read, PRIVATE, MADV_NOHUGEPAGE, write_all },
 	{ "syscall", run_syscall, PRIVATE, MADV_NOHUGEPAGE, write_all },
 	{ "reuse", run_reuse, PRIVATE, MADV_NOHUGEPAGE, write_all },
+	{ "apart", run_apart, PRIVATE, MADV_NOHUGEPAGE, write_all },
 	{ "threads", run_threads, PRIVATE, MADV_NOHUGEPAGE, write_all },
 	{ "huge", run_child, PRIVATE, MADV_HUGEPAGE, write_all },
 	{ "small", run_child, PRIVATE, MADV_NOHUGEPAGE, write_all },

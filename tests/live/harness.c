@@ -370,6 +370,7 @@ void expect_here(const char *file, int line, const json_t *object, const char *f
 /* --- the daemon --- */
 
 struct lt {
+	struct lt *outer; /* one that was started before and runs on */
 	char dir[64], socket[80], log[80];
 	pid_t pid;
 	int own_fds;	/* of this process, before the start */
@@ -501,6 +502,7 @@ struct lt *lt__start(const char *option, ...)
 	lt = calloc(1, sizeof(*lt));
 	lt->by_id = json_object();
 	lt->by_pid = json_object();
+	lt->outer = current;
 	current = lt;
 	lt->own_fds = fd_count(getpid());
 	make_directory(lt);
@@ -583,11 +585,20 @@ static void end_daemon(struct lt *lt)
 	lt_require(access(lt->socket, F_OK) < 0, "the daemon left its socket");
 }
 
+static int outer_count(const struct lt *lt)
+{
+	int count = 0;
+
+	while ((lt = lt->outer))
+		count++;
+	return count;
+}
+
 void lt__stop(struct lt *lt)
 {
 	lt__end_tail(lt);
 	end_daemon(lt);
-	lt_require(child_count(getpid()) == guards, "a child is left");
+	lt_require(child_count(getpid()) == guards + outer_count(lt), "a child is left");
 	lt_require(fd_count(getpid()) <= lt->own_fds, "%d descriptors, %d before",
 		   fd_count(getpid()), lt->own_fds);
 	unlink(lt->log);
@@ -597,8 +608,8 @@ void lt__stop(struct lt *lt)
 	json_decref(lt->by_id);
 	json_decref(lt->by_pid);
 	free(lt->events);
+	current = lt->outer;
 	free(lt);
-	current = NULL;
 }
 
 pid_t lt__daemon_pid(const struct lt *lt)

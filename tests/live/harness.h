@@ -97,6 +97,7 @@ struct lt;
  * Starts `lifetraced --socket TMP/sock OPTIONS…` (NULL ends them) with a short
  * repair interval and a large stream buffer unless these say otherwise (the
  * later of two options counts), and returns when `lifetrace status` is answered. Skips the test when not root.
+ * Of several at once the latest is stopped first.
  */
 struct lt *lt__start(const char *option, ...);
 

@@ -6,6 +6,7 @@
 #include "event.h"
 #include "harness.h"
 
+#include <glob.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -51,23 +52,36 @@ static struct counts counts_of(struct lt *lt, pid_t pid)
 	return counts;
 }
 
-/* Lets the actor act, and returns what was counted of it meanwhile. */
-static struct counts count_act(struct lt *lt, struct cast *cast)
+/* Lets the actor act, and says what each of N daemons counted of it meanwhile. */
+static void count_act_by(struct lt *const lts[], struct counts counts[], size_t n,
+			 struct cast *cast)
 {
-	struct counts before, after;
 	pid_t actor;
 
 	cast__hold(cast, "warm");
 	cast__go(cast);
 	cast__hold(cast, "ready");
 	actor = (pid_t)cast__int(cast, "actor", 0);
-	before = counts_of(lt, actor);
+	for (size_t i = 0; i < n; i++)
+		counts[i] = counts_of(lts[i], actor);
 	cast__go(cast);
 	cast__hold(cast, "done");
-	after = counts_of(lt, actor);
+	for (size_t i = 0; i < n; i++) {
+		struct counts after = counts_of(lts[i], actor);
+
+		counts[i].copies = after.copies - counts[i].copies;
+		counts[i].reuses = after.reuses - counts[i].reuses;
+	}
 	cast__go(cast);
 	cast__end(cast);
-	return (struct counts){ after.copies - before.copies, after.reuses - before.reuses };
+}
+
+static struct counts count_act(struct lt *lt, struct cast *cast)
+{
+	struct counts counts;
+
+	count_act_by(&lt, &counts, 1, cast);
+	return counts;
 }
 
 /* What the page frames said. */
@@ -168,6 +182,75 @@ LT_TEST(cow, reuse_when_the_child_is_gone)
 		   (long long)counts.reuses);
 	cast__free(cast);
 	lt__stop(lt);
+}
+
+#define DAEMONS 2
+
+/* Somebody else's may look up at every fault, and leave none to ours. */
+static bool are_alone(void)
+{
+	char comm[LT_COMM_LEN];
+	glob_t files;
+	int count = 0;
+
+	lt_require(!glob("/proc/[0-9]*/comm", 0, NULL, &files), "/proc");
+	for (size_t i = 0; i < files.gl_pathc; i++) {
+		FILE *file = fopen(files.gl_pathv[i], "re");
+
+		count += file && fgets(comm, sizeof(comm), file) && !strcmp(comm, "lifetraced\n");
+		if (file)
+			fclose(file);
+	}
+	globfree(&files);
+	return count == DAEMONS;
+}
+
+/* They look up the area in the same faults, and the kernel lets but one of them do it at a time. */
+static void check_several(const char *act, int64_t copies, int64_t reuses)
+{
+	struct counts counts[DAEMONS];
+	struct lt *lts[DAEMONS];
+	struct cast *cast;
+	bool exact = true, alone;
+
+	for (size_t i = 0; i < DAEMONS; i++)
+		lts[i] = start_observing(NULL, NULL);
+	alone = are_alone();
+	cast = cast__start("cow", act, PAGES_TEXT, NULL);
+	count_act_by(lts, counts, DAEMONS, cast);
+	alone &= are_alone();
+	lt_require(moved(cast) == copies, "%lld pages moved", (long long)moved(cast));
+	for (size_t i = 0; i < DAEMONS; i++)
+		exact &= counts[i].copies == copies && counts[i].reuses >= reuses &&
+			 counts[i].reuses <= reuses + 2;
+	if (!exact && !alone)
+		cr_skip_test("another daemon runs on this host");
+	lt_require(exact, "%s: %lld and %lld copies, %lld and %lld reuses", act,
+		   (long long)counts[0].copies, (long long)counts[1].copies,
+		   (long long)counts[0].reuses, (long long)counts[1].reuses);
+	cast__free(cast);
+	for (size_t i = DAEMONS; i--;)
+		lt__stop(lts[i]);
+}
+
+LT_TEST(cow, several_daemons_see_the_same_reuses)
+{
+	check_several("reuse", 0, PAGES);
+}
+
+LT_TEST(cow, several_daemons_see_the_same_reuses_here_and_there)
+{
+	check_several("apart", 0, PAGES);
+}
+
+LT_TEST(cow, several_daemons_see_the_same_copies)
+{
+	check_several("child", PAGES, 0);
+}
+
+LT_TEST(cow, several_daemons_count_no_shared_file)
+{
+	check_several("file", 0, 0);
 }
 
 /* Each thread also writes to a page or two of its own stack. */

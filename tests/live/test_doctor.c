@@ -4,6 +4,8 @@
  */
 #include "run.h"
 
+#include <sys/mount.h>
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 struct diagnosis {
@@ -165,6 +167,53 @@ LT_TEST(doctor, what_the_settings_rule_out)
 	cr_expect(diagnosis.code == 1, "exit %d", diagnosis.code);
 	diagnosis__free(&diagnosis);
 	lt__stop(lt);
+}
+
+static const char *verdict_of(const struct diagnosis *diagnosis, const char *what)
+{
+	return json_string_value(
+		json_object_get(entry_of(diagnosis->json, "needs", "what", what), "verdict"));
+}
+
+/* What nobody asked for is no fault of the host. */
+LT_TEST(doctor, what_is_off_because_nobody_asked)
+{
+	static const char *const needs[] = { "exit_handlers", "stacks", "pins" };
+	struct lt *lt = lt__start(NULL);
+	struct diagnosis diagnosis = diagnose("true", lt__socket(lt));
+
+	for (size_t i = 0; i < 3; i++) {
+		char *hook = lt__hook(lt, needs[i]);
+
+		lt_require(!strncmp(hook, "off: ", 5), "%s: %s", needs[i], hook);
+		cr_expect_str_eq(verdict_of(&diagnosis, needs[i]), "well", "%s: %s", needs[i],
+				 hook);
+		free(hook);
+	}
+	diagnosis__free(&diagnosis);
+	lt__stop(lt);
+}
+
+LT_TEST(doctor, pins_that_are_there_and_pins_that_cannot_be)
+{
+	char dir[] = "/tmp/lt-doctor-XXXXXX";
+	struct diagnosis diagnosis;
+	struct lt *lt;
+
+	lt_require(mkdtemp(dir), "mkdtemp");
+	lt = lt__start("--pin-dir", dir, "--syscall-hooks", "off", NULL);
+	diagnosis = diagnose("true", lt__socket(lt));
+	cr_expect_str_eq(verdict_of(&diagnosis, "pins"), "degraded", "no file system of pins");
+	diagnosis__free(&diagnosis);
+	lt__stop(lt);
+	lt_require(!mount("bpf", dir, "bpf", 0, "mode=700"), "mount %s", dir);
+	lt = lt__start("--pin-dir", dir, "--syscall-hooks", "off", NULL);
+	diagnosis = diagnose("true", lt__socket(lt));
+	cr_expect_str_eq(verdict_of(&diagnosis, "pins"), "well");
+	diagnosis__free(&diagnosis);
+	lt__stop(lt);
+	umount2(dir, MNT_DETACH);
+	rmdir(dir);
 }
 
 LT_TEST(doctor, nearly_out_of_pids)
