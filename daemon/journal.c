@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "directory.h"
+#include "files.h"
 #include "event.h"
 
 #define HALF_MIN (4U << 20)

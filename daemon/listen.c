@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "core/text.h"
-#include "directory.h"
+#include "files.h"
 
 #define BACKLOG 128
 

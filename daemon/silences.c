@@ -2,7 +2,6 @@
 #include "silences.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <libgen.h>
@@ -10,11 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "core/text.h"
-#include "directory.h"
+#include "files.h"
 
 union silence_record {
 	struct lt_silence e;
@@ -125,24 +123,11 @@ static void save_one(void *user, const struct lt_hdr *record)
 	json_array_append_new(saving->rows, row);
 }
 
-static int write_whole(const char *path, const json_t *document)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (json_dumpfd(document, fd, JSON_INDENT(1)) || fsync(fd))
-		err = errno ? -errno : -EIO;
-	if (close(fd) && !err)
-		err = -errno;
-	return err;
-}
-
 int silences_save(const char *path, const struct core *core)
 {
 	struct saving saving = { json_array(), clock_ns(CLOCK_REALTIME), clock_ns(CLOCK_BOOTTIME) };
 	json_t *document = json_pack("{s:o}", "silences", saving.rows);
-	char fresh[PATH_MAX], directory[PATH_MAX];
+	char directory[PATH_MAX], *text;
 	int err;
 
 	if (!document)
@@ -150,13 +135,9 @@ int silences_save(const char *path, const struct core *core)
 	core_each_silence(core, save_one, &saving);
 	snprintf(directory, sizeof(directory), "%s", path);
 	directory_make(dirname(directory), 0755); /* what fails is seen when it is written */
-	snprintf(fresh, sizeof(fresh), "%s.new", path);
-	errno = 0;
-	err = write_whole(fresh, document);
-	if (!err && rename(fresh, path))
-		err = -errno;
-	if (err)
-		unlink(fresh);
+	text = json_dumps(document, JSON_INDENT(1));
+	err = text ? file_replace(path, 0644, text) : -ENOMEM;
+	free(text);
 	json_decref(document);
 	return err;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "alert.h"
 #include "clock.h"
 #include "core/text.h"
+#include "files.h"
 
 static const char *key_of(const json_t *alert)
 {
@@ -147,44 +147,11 @@ static json_t *as_json(const struct queue *queue)
 	return array;
 }
 
-/* On a disk that becomes full a part finds room, and only the next try says why not the rest. */
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t written = write(fd, text, len);
-
-		if (written < 0)
-			return -errno;
-		text += written;
-		len -= (size_t)written;
-	}
-	return fsync(fd) ? -errno : 0;
-}
-
-/* Whole or not at all, whenever the power goes. */
-static int replace(const char *path, const char *text)
-{
-	char new_path[SETTING_TEXT_SIZE + 8];
-	int fd, err;
-
-	snprintf(new_path, sizeof(new_path), "%s.new", path);
-	fd = open(new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	err = write_all(fd, text, strlen(text));
-	close(fd);
-	if (!err && rename(new_path, path))
-		err = -errno;
-	if (err)
-		unlink(new_path);
-	return err;
-}
-
 static int save(const struct queue *queue)
 {
 	json_t *array = as_json(queue);
 	char *text = json_dumps(array, JSON_COMPACT);
-	int err = text ? replace(queue->path, text) : -ENOMEM;
+	int err = text ? file_replace(queue->path, 0600, text) : -ENOMEM;
 
 	json_decref(array);
 	free(text);

@@ -66,8 +66,15 @@ struct core_totals core_totals(const struct core *core)
 	return totals;
 }
 
+static const struct lt_cgroup_id nowhere;
+
 /* A parent that is to be judged: its threads anew, as they change. */
 #define TASKS_FRESH_NS NSEC_PER_SEC
+
+static bool are_tasks_fresh(const struct core *core, const struct reaping *reaping)
+{
+	return reaping && ns_after(reaping->tasks_ns, TASKS_FRESH_NS) > core->now_ns;
+}
 
 static uint32_t judged_want(const struct core *core, const struct life *parent)
 {
@@ -76,7 +83,7 @@ static uint32_t judged_want(const struct core *core, const struct life *parent)
 
 	if (!reaping || !reaping->facts.adopter.pid)
 		want |= LT_PROC_ADOPTER;
-	if (!reaping || ns_after(reaping->tasks_ns, TASKS_FRESH_NS) <= core->now_ns)
+	if (!are_tasks_fresh(core, reaping))
 		want |= LT_PROC_TASKS;
 	return want;
 }
@@ -100,7 +107,6 @@ static uint32_t wanted_of(const struct core *core, const struct life *life)
 
 void core_each_want(const struct core *core, core_want_fn fn, void *user)
 {
-	static const struct lt_cgroup_id nowhere;
 	const struct life *life;
 
 	EACH_LIFE(core, life) {
@@ -113,7 +119,6 @@ void core_each_want(const struct core *core, core_want_fn fn, void *user)
 
 void core_each_judged(const struct core *core, core_want_fn fn, void *user)
 {
-	static const struct lt_cgroup_id nowhere;
 	const struct leak *leak;
 
 	EACH_LEAK(core, leak) {
@@ -126,7 +131,6 @@ void core_each_judged(const struct core *core, core_want_fn fn, void *user)
 
 void core_each_judged_soon(const struct core *core, core_want_fn fn, void *user)
 {
-	static const struct lt_cgroup_id nowhere;
 	uint64_t soon_ns = ns_after(core->now_ns, TASKS_FRESH_NS);
 	const struct life *zombie;
 
@@ -138,8 +142,7 @@ void core_each_judged_soon(const struct core *core, core_want_fn fn, void *user)
 			break;
 		if (parent && parent->state < LT_EXITING &&
 		    !(parent->leak && parent->leak->flagged) &&
-		    !(reaping && reaping->tasks_ns >= zombie->zombie_ns &&
-		      ns_after(reaping->tasks_ns, TASKS_FRESH_NS) > core->now_ns))
+		    !(are_tasks_fresh(core, reaping) && reaping->tasks_ns >= zombie->zombie_ns))
 			fn(user, parent->id, nowhere, LT_PROC_TASKS);
 	}
 }
@@ -154,8 +157,6 @@ uint64_t core_hook_since(const struct core *core, const char *what)
 
 static void ask(const struct life *life, core_want_fn fn, void *user)
 {
-	static const struct lt_cgroup_id nowhere;
-
 	if (life && life->state < LT_EXITING && !(life->flags & LT_LIFE_KERNEL))
 		fn(user, life->id, nowhere, LT_PROC_TASKS | LT_PROC_ADOPTER);
 }

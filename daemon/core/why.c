@@ -322,17 +322,21 @@ static bool is_coalesced(const struct facts *f)
 	       (elapsed(f->waits.any, f->reaping->any_before) >= HABIT || is_overdue(f));
 }
 
+/* It could wait, and does not now. */
+static bool does_not_wait(const struct facts *f)
+{
+	return is_judged(f) && !is_in_d(f) && !is_in_wait_for_any(f);
+}
+
 /* Who came before us may be in a call that was never counted. */
 static bool never_waits(const struct facts *f)
 {
-	return is_judged(f) && !has_waited(f) && (f->program_seen || f->tasks) && !is_in_d(f) &&
-	       !is_in_wait_for_any(f);
+	return does_not_wait(f) && !has_waited(f) && (f->program_seen || f->tasks);
 }
 
 static bool stopped_waiting(const struct facts *f)
 {
-	return is_judged(f) && has_waited(f) && is_overdue(f) && !is_in_d(f) &&
-	       !is_in_wait_for_any(f);
+	return does_not_wait(f) && has_waited(f) && is_overdue(f);
 }
 
 static bool falls_behind(const struct facts *f)

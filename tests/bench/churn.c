@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define BATCH_LIVES 20
 
@@ -41,14 +42,6 @@ static unsigned long number(const char *word)
 	if (!*word || *end)
 		usage();
 	return n;
-}
-
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 static void stay_on(unsigned long cpu)
@@ -81,11 +74,11 @@ static void live_once(void)
 
 static uint64_t time_batch(void)
 {
-	uint64_t begin_ns = clock_ns();
+	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
 
 	for (int i = 0; i < BATCH_LIVES; i++)
 		live_once();
-	return (clock_ns() - begin_ns) / BATCH_LIVES;
+	return (clock_ns(CLOCK_MONOTONIC) - begin_ns) / BATCH_LIVES;
 }
 
 static int by_size(const void *a, const void *b)

@@ -14,22 +14,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define PAGES 4096
 #define RUN 64
 #define RUNS (PAGES / RUN)
 
 static size_t page_bytes;
-
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static char *new_pages(void)
 {
@@ -46,12 +39,12 @@ static char *new_pages(void)
 
 static void write_all(char *pages, uint64_t took_ns[RUNS])
 {
-	uint64_t begin_ns = clock_ns(), end_ns;
+	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC), end_ns;
 
 	for (size_t i = 0; i < RUNS; i++, begin_ns = end_ns) {
 		for (size_t j = i * RUN; j < (i + 1) * RUN; j++)
 			((volatile char *)pages)[j * page_bytes] = 1;
-		end_ns = clock_ns();
+		end_ns = clock_ns(CLOCK_MONOTONIC);
 		took_ns[i] = end_ns - begin_ns;
 	}
 }

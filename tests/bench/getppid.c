@@ -9,26 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define BATCH_CALLS 10000
 
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static uint64_t time_batch(void)
 {
-	uint64_t begin_ns = clock_ns();
+	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
 
 	for (int i = 0; i < BATCH_CALLS; i++)
 		syscall(SYS_getppid);
-	return clock_ns() - begin_ns;
+	return clock_ns(CLOCK_MONOTONIC) - begin_ns;
 }
 
 static int by_size(const void *a, const void *b)

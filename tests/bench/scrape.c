@@ -9,8 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "clock.h"
 #include "core/core.h"
 #include "core/metrics.h"
 #include "core/text.h"
@@ -44,14 +44,6 @@ static void die(struct core *core, uint64_t pid, uint64_t parent)
 	core_apply(core, &notify, sizeof(notify));
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 static int by_size(const void *a, const void *b)
 {
 	const uint64_t *x = a, *y = b;
@@ -76,9 +68,9 @@ int main(int argc, char **argv)
 	for (uint64_t pid = parents + 1; pid <= parents + zombies; pid++)
 		die(core, pid, 1 + pid % parents);
 	for (int i = 0; i < TIMES; i++) {
-		begin = now_ns();
+		begin = clock_ns(CLOCK_MONOTONIC);
 		free(metrics_text(core, METRICS_TEXT, &len));
-		took[i] = now_ns() - begin;
+		took[i] = clock_ns(CLOCK_MONOTONIC) - begin;
 	}
 	qsort(took, TIMES, sizeof(took[0]), by_size);
 	printf("%llu\n", (unsigned long long)took[TIMES / 2]);

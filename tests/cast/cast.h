@@ -87,6 +87,14 @@ static inline uint64_t boottime_ns(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
+static inline void sleep_ms(int ms)
+{
+	struct timespec left = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
 /* Reads one line of FD without the newline; false at the end of input. */
 static inline bool read_line(int fd, char *line, size_t size)
 {

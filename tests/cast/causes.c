@@ -46,14 +46,6 @@
 static const char text[] = "WAY";
 static struct gate program_end; /* nobody opens it; its end is this program's */
 
-static void sleep_ms(int ms)
-{
-	struct timespec left = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
-
-	while (nanosleep(&left, &left) < 0 && errno == EINTR)
-		;
-}
-
 /* For ever, whatever signals come. */
 static __attribute__((noreturn)) void stand_still(void)
 {

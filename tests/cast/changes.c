@@ -11,18 +11,10 @@
 
 #include <sys/ptrace.h>
 
-#define MOMENT_NS 60000000
+#define MOMENT_MS 60
 
 static const char text[] = "ROUNDS";
 static struct gate change;
-
-static void moment(void)
-{
-	struct timespec left = { .tv_nsec = MOMENT_NS };
-
-	while (nanosleep(&left, &left) < 0 && errno == EINTR)
-		;
-}
 
 /* ---- the parent ---- */
 
@@ -66,7 +58,7 @@ static void give_pid_away(int status)
 	pid_t pid = waitpid(-1, NULL, 0);
 
 	if (keep_zombie("reuse", status + 100, pid)) {
-		moment();
+		sleep_ms(MOMENT_MS);
 		reap_all(0);
 	}
 }
@@ -77,7 +69,7 @@ static void stop(pid_t pid)
 {
 	kill(pid, SIGSTOP);
 	waitpid(pid, NULL, WUNTRACED);
-	moment();
+	sleep_ms(MOMENT_MS);
 	kill(pid, SIGCONT);
 }
 
@@ -86,7 +78,7 @@ static void trace(pid_t pid)
 	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) || ptrace(PTRACE_INTERRUPT, pid, NULL, NULL))
 		fail("ptrace");
 	waitpid(pid, NULL, __WALL);
-	moment();
+	sleep_ms(MOMENT_MS);
 	ptrace(PTRACE_DETACH, pid, NULL, NULL);
 }
 
@@ -123,9 +115,9 @@ static void play(const struct kind *kind, int status)
 	}
 	if (!gate__collect(&kept, 1))
 		fail("parent");
-	moment();
+	sleep_ms(MOMENT_MS);
 	kind->do_to(pid);
-	moment();
+	sleep_ms(MOMENT_MS);
 	gate__open(&change, 1);
 	reap_all(0);
 	for (int i = 0; i < 2; i++) {

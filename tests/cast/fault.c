@@ -52,8 +52,6 @@ static void stop(pid_t pid)
 /* Where it waits for something to do, its stack is one that debuggers can read. */
 static void stop_waiting(pid_t pid, struct user_regs_struct *regs)
 {
-	const struct timespec moment = { .tv_nsec = 1000000 };
-
 	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL))
 		fail("PTRACE_SEIZE");
 	for (;;) {
@@ -63,7 +61,7 @@ static void stop_waiting(pid_t pid, struct user_regs_struct *regs)
 		if (regs->orig_rax == SYS_epoll_wait || regs->orig_rax == SYS_epoll_pwait)
 			return;
 		ptrace(PTRACE_CONT, pid, NULL, NULL);
-		nanosleep(&moment, NULL);
+		sleep_ms(1);
 	}
 }
 

@@ -30,13 +30,6 @@ static void say_time(const char *key)
 	say(key, "%llu", (unsigned long long)boottime_ns());
 }
 
-static void sleep_ms(long ms)
-{
-	struct timespec time = { .tv_nsec = ms * 1000000 };
-
-	nanosleep(&time, NULL);
-}
-
 static int end_return(const char *word)
 {
 	(void)word;

@@ -58,6 +58,18 @@ stop() {
 	wait "$1" || true
 }
 
+# authority NAME: a key and a certificate that signs others
+authority() {
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" \
+		-keyout "$dir/$1.key" -out "$dir/$1.pem" 2>/dev/null
+}
+# certificate NAME AUTHORITY: a key and a certificate for 127.0.0.1
+certificate() {
+	openssl req -newkey rsa:2048 -nodes -subj "/CN=$1" -keyout "$dir/$1.key" -out "$dir/$1.csr" 2>/dev/null
+	openssl x509 -req -in "$dir/$1.csr" -CA "$dir/$2.pem" -CAkey "$dir/$2.key" -CAcreateserial \
+		-days 2 -extfile <(echo "subjectAltName = IP:127.0.0.1") -out "$dir/$1.pem" 2>/dev/null
+}
+
 # in_unit UNIT COMMAND...: instead of this shell, in a control group of that name; see leak_start
 in_unit() {
 	echo $BASHPID >"$cgroups/$1/cgroup.procs"
