@@ -63,14 +63,14 @@ static void judge(struct core *core, enum alert_kind kind, bool holds, uint64_t 
 
 /* ---- conditions ---- */
 
-static void judge_flagged(struct core *core)
+void alerts_judge_flagged(struct core *core)
 {
 	uint64_t limit = core->alert_policy.flagged_limit, flagged = core->totals.flagged;
 
-	if (limit)
-		judge(core, ALERT_FLAGGED, flagged > limit, flagged, NULL);
-	else
-		judge(core, ALERT_FLAGGED, false, 0, NULL);
+	core->flagged_judged = core->totals.flagged;
+	if (limit && flagged > limit)
+		flagged = policy_heard_flagged(core);
+	judge(core, ALERT_FLAGGED, limit && flagged > limit, flagged, NULL);
 }
 
 static bool storms(const struct core *core)
@@ -204,7 +204,8 @@ void alerts_note(struct core *core, const struct change *change)
 	case CHANGE_FLAGGED:
 	case CHANGE_REAP:
 	case CHANGE_AUTOREAP:
-		judge_flagged(core);
+		if (core->totals.flagged != core->flagged_judged)
+			alerts_judge_flagged(core);
 		break;
 	case CHANGE_LEAK_CLOSE:
 		end_pids(core, change->life);
@@ -304,7 +305,7 @@ void alerts_apply_policy(struct core *core, const struct lt_alert_policy *e)
 	policy->pids_within_ns = e->pids_within_ns;
 	memcpy(policy->host, e->text, len);
 	policy->host[len] = '\0';
-	judge_flagged(core);
+	alerts_judge_flagged(core);
 }
 
 static bool is_of_parent(unsigned kind)

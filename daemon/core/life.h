@@ -298,8 +298,9 @@ struct core {
 	struct alert_policy alert_policy;
 	struct alert alerts[ALERT_KINDS]; /* the host's */
 	struct storm storm;
-	bool names_wanted;     /* a zombie was flagged in a container that nobody has looked up */
-	uint64_t losses_swept; /* what had been lost or refused at the last sweep */
+	uint32_t flagged_judged; /* the flagged zombies when they were last held against the limit */
+	bool names_wanted;	 /* a zombie was flagged in a container that nobody has looked up */
+	uint64_t losses_swept;	 /* what had been lost or refused at the last sweep */
 	uint32_t pass;
 	uint64_t pass_begin_ns;
 	bool seeding;
@@ -518,6 +519,8 @@ void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_
 void policy_advance(struct core *core, uint64_t now_ns);
 /* Silences have changed: who is to be told now is told. */
 void policy_silenced(struct core *core);
+/* Flagged zombies, without those of parents that are silenced or ignored. */
+uint32_t policy_heard_flagged(const struct core *core);
 void policy_apply(struct core *core, const struct lt_policy *record);
 void policy_init(struct policy *policy);
 void policy_deinit(struct policy *policy);
@@ -526,6 +529,7 @@ void policy_deinit(struct policy *policy);
 void alerts_init(struct core *core);
 /* Draws from a change what it means for the alerts; called for every change. */
 void alerts_note(struct core *core, const struct change *change);
+void alerts_judge_flagged(struct core *core);
 void alerts_judge_hooks(struct core *core);
 /* A pass met processes that no record told the birth of, and none was lost. */
 void alerts_unseen_births(struct core *core, uint64_t count);

@@ -376,6 +376,19 @@ void policy_silenced(struct core *core)
 {
 	if (core->totals.leaks)
 		each_leak(core, tell_open);
+	if (!core->restoring)
+		alerts_judge_flagged(core);
+}
+
+uint32_t policy_heard_flagged(const struct core *core)
+{
+	uint32_t quiet = 0, flagged = core->totals.flagged;
+	const struct leak *leak;
+
+	EACH_LEAK(core, leak)
+		if (silence_of(core, leak->parent) || is_ignored(core, leak->parent))
+			quiet += leak->flagged;
+	return quiet < flagged ? flagged - quiet : 0;
 }
 
 /* ---- time ---- */

@@ -314,6 +314,39 @@ Test(alerts, flagged_over_the_limit)
 	bench_free(bench);
 }
 
+Test(alerts, flagged_ones_of_silenced_parents_do_not_count)
+{
+	struct bench *bench = with_alerts(2, 0);
+
+	feed_policy(bench, 60, 1000, 1000, 60000, 5000, "");
+	silence(bench, 1000, 30000);
+	for (uint64_t pid = 100; pid < 104; pid++)
+		die(bench, 2000, pid);
+	feed_tick(bench, 29999);
+	cr_assert(!strstr(bench->told, "alert"), "%s", bench->told);
+	feed_tick(bench, 30000);
+	expect_firing(bench, "flagged");
+	cr_assert_eq(json_integer_value(json_object_get(bench->last_line, "value")), 4);
+	silence(bench, 31000, 90000); /* one that fires is over once it has been calm */
+	feed_tick(bench, 40999);
+	expect_firing(bench, "flagged");
+	feed_tick(bench, 41000);
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
+Test(alerts, flagged_ones_of_ignored_parents_do_not_count)
+{
+	struct bench *bench = with_alerts(2, 0);
+
+	feed_policy(bench, 60, 1000, 1000, 60000, 5000, "f*ed");
+	for (uint64_t pid = 100; pid < 104; pid++)
+		die(bench, 2000, pid);
+	feed_tick(bench, 9000);
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
 Test(alerts, that_come_back_within_the_calm_go_on)
 {
 	struct bench *bench = with_alerts(1, 0);
