@@ -613,6 +613,7 @@ struct lt_thread {
 #define LT_TASKS_FROZEN 0x1	   /* its cgroup is */
 #define LT_TASKS_REAPED_BEFORE 0x2 /* children that were waited for are accounted to it */
 #define LT_TASKS_CALLS 0x4	   /* what system calls its threads are in could be read */
+#define LT_TASKS_FREEZER 0x8 /* frozen by cgroup v1's freezer: by a cgroup of that hierarchy */
 #define LT_THREADS_TOLD 8
 
 /* The threads of a process. Those that wait are told first. */

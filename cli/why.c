@@ -73,15 +73,18 @@ static void print_orphan(FILE *out, const json_t *document)
 	fprintf(out, "; adopted by %s\n", adopter);
 }
 
-static void print_reaping(FILE *out, const json_t *document)
+/* Counted since it is watched, or anew since its exec. */
+static void print_reaping(FILE *out, const json_t *document, const json_t *row)
 {
 	const json_t *reaping = at(document, "reaping"), *rates = at(reaping, "per_second");
 	char median[CELL_SIZE], p99[CELL_SIZE], slowest[CELL_SIZE];
 
 	if (!json_is_object(reaping))
 		return;
-	fprintf(out, "%-10s %" PRIu64 " of %" PRIu64 " children that died since it is watched",
-		"reaps", number(reaping, "reaped"), number(reaping, "died"));
+	fprintf(out, "%-10s %" PRIu64 " of %" PRIu64 " children that died since %s", "reaps",
+		number(reaping, "reaped"), number(reaping, "died"),
+		number(reaping, "since_ns") == number(row, "exec_ns") ? "its exec" :
+									"it is watched");
 	if (number(reaping, "slowest_ns")) {
 		short_time_text(number(reaping, "median_ns"), median);
 		short_time_text(number(reaping, "p99_ns"), p99);
@@ -175,7 +178,7 @@ static void print_process(FILE *out, const json_t *document, const json_t *row)
 		json_is_true(at(row, "kernel")) ? ": a kernel thread; the kernel reaps its own" :
 						  "");
 	print_holds(out, document, row);
-	print_reaping(out, document);
+	print_reaping(out, document, row);
 	print_adopter(out, document);
 }
 

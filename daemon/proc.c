@@ -456,15 +456,15 @@ static bool is_frozen_in(const struct mntent *mount, const char *path)
 	return cgroup_says(mount->mnt_dir, path, "freezer.state", "FROZEN");
 }
 
-/* By the cgroup that it is in, or one above that. */
-static bool is_frozen(int process)
+/* LT_TASKS_FROZEN and the like: by the cgroup that it is in, or one above that. */
+static uint32_t frozen_by(int process)
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
 	uint32_t freezer = hierarchy_of("freezer");
 	char lines[8192], copy[sizeof(lines)];
 	ssize_t len = read_file(process, "cgroup", lines, sizeof(lines) - 1);
 	const struct mntent *mount;
-	bool frozen = false;
+	uint32_t frozen = 0;
 
 	while (mounts && len > 0 && !frozen && (mount = getmntent(mounts))) {
 		bool v2 = !strcmp(mount->mnt_type, "cgroup2");
@@ -476,7 +476,8 @@ static bool is_frozen(int process)
 		lines[len] = '\0';
 		strcpy(copy, lines);
 		path = find_cgroup_path(copy, v2 ? 0 : freezer);
-		frozen = path && is_frozen_in(mount, path);
+		if (path && is_frozen_in(mount, path))
+			frozen = LT_TASKS_FROZEN | (v2 ? 0 : LT_TASKS_FREEZER);
 	}
 	if (mounts)
 		endmntent(mounts);
@@ -502,8 +503,8 @@ static void read_tasks(int dir, struct lt_id id, const struct stat_line *line, u
 	if (line->child_faults)
 		e->flags |= LT_TASKS_REAPED_BEFORE;
 	read_threads(dir, e);
-	if (!e->running && is_frozen(dir))
-		e->flags |= LT_TASKS_FROZEN;
+	if (!e->running)
+		e->flags |= frozen_by(dir);
 	if (e->looked)
 		send(&record, sizeof(*e) + e->told * sizeof(*e->thread), fn, user);
 }

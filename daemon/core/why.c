@@ -48,8 +48,8 @@ struct facts {
 	const struct lt_reaping *reaping; /* the parent's */
 	const struct lt_tasks *look;	  /* the last one at its threads; NULL: too long ago */
 	const struct lt_tasks *tasks;	  /* the same, since it died; NULL: nobody has looked */
-	uint64_t quiet_ns;		  /* since then, or since its newest call */
-	bool program_seen;		  /* from the beginning */
+	uint64_t quiet_ns; /* since then, or since its newest call that was not only a look */
+	bool program_seen; /* from the beginning */
 };
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -84,6 +84,12 @@ static struct lt_waits calls_between(const struct lt_waits *now, const struct lt
 	return calls;
 }
 
+/* None of its calls since could take anything. */
+static bool only_looks(const struct facts *f)
+{
+	return f->calls.calls <= f->calls.nowait;
+}
+
 static void take_parent(struct facts *f, const struct life *parent)
 {
 	const struct reaping *reaping = life_reaping(parent);
@@ -95,7 +101,8 @@ static void take_parent(struct facts *f, const struct life *parent)
 	/* what was known when it died can be older than the newest call was then */
 	if (f->waits.last_ns > f->since_ns)
 		f->calls = death ? calls_between(&f->waits, &death->parent_waits) : f->waits;
-	f->quiet_ns = elapsed(f->now_ns, later(f->since_ns, f->waits.last_ns));
+	f->quiet_ns = elapsed(f->now_ns,
+			      only_looks(f) ? f->since_ns : later(f->since_ns, f->waits.last_ns));
 	f->program_seen = later(parent->exec_ns, parent->forked_ns) > f->core->start.started_ns &&
 			  (parent->exec_ns || parent->flags & LT_LIFE_FORK_SEEN);
 	if (!reaping)
@@ -155,13 +162,20 @@ static bool has_waited(const struct facts *f)
 	       (f->waits.calls > f->waits.nowait && f->waits.last_ns >= f->parent->exec_ns);
 }
 
-/* It has been silent for longer than it ever took, and than somebody might. */
+/* Longer than it ever took, and than somebody might. */
+static uint64_t patience_ns(const struct facts *f)
+{
+	return later(later(PATIENCE_NS, f->core->policy.zombie_age_ns), f->reaping->slowest_ns);
+}
+
 static bool is_overdue(const struct facts *f)
 {
-	uint64_t patience_ns =
-		later(later(PATIENCE_NS, f->core->policy.zombie_age_ns), f->reaping->slowest_ns);
+	return !has_waited(f) || f->quiet_ns >= patience_ns(f);
+}
 
-	return !has_waited(f) || f->quiet_ns >= patience_ns;
+static bool has_reaped_since(const struct facts *f)
+{
+	return f->reaping->last_reaped_ns > f->since_ns;
 }
 
 /* kernel/exit.c, eligible_child(): __WCLONE alone is for others than children with SIGCHLD. */
@@ -225,13 +239,14 @@ static bool is_in_d(const struct facts *f)
 	       tasks->uninterruptible + tasks->stopped + tasks->traced == live_threads(tasks);
 }
 
+/* A look that is left is newer than its stop, after which a tracer may have let it go on. */
 static bool is_stopped(const struct facts *f)
 {
 	const struct lt_tasks *tasks = f->look;
 
-	return f->parent->state == LT_STOPPED ||
-	       (tasks && tasks->looked >= tasks->threads && live_threads(tasks) &&
-		tasks->stopped + tasks->traced == live_threads(tasks));
+	if (tasks && tasks->looked >= tasks->threads && live_threads(tasks))
+		return tasks->stopped + tasks->traced == live_threads(tasks);
+	return f->parent->state == LT_STOPPED;
 }
 
 static bool is_frozen(const struct facts *f)
@@ -257,15 +272,25 @@ static bool is_traced(const struct facts *f)
  * kernel/exit.c, eligible_child(). A notification tells no exit signal, and the
  * lack of one is not notified. Who is adopted, or execs, has SIGCHLD.
  */
-static bool has_no_sigchld(const struct facts *f)
+static bool signals_otherwise(const struct life *zombie)
 {
-	const struct life *zombie = f->zombie;
-	const struct lt_waits *calls = f->calls.calls ? &f->calls : &f->waits;
 	bool known = zombie->exit_signal ||
 		     (zombie->flags & LT_LIFE_HAS_STATUS && !(zombie->flags & LT_LIFE_NOTIFY_SEEN));
 
-	return is_judged(f) && known && zombie->exit_signal != SIGCHLD &&
-	       !(zombie->flags & LT_LIFE_ORPHAN) && !calls->wall && !calls->wclone;
+	return known && zombie->exit_signal != SIGCHLD && !(zombie->flags & LT_LIFE_ORPHAN);
+}
+
+/* Such a child, and not every call was one that sees it. */
+static bool may_be_overlooked(const struct facts *f)
+{
+	return signals_otherwise(f->zombie) && f->calls.wall + f->calls.wclone < f->calls.calls;
+}
+
+static bool has_no_sigchld(const struct facts *f)
+{
+	const struct lt_waits *calls = f->calls.calls ? &f->calls : &f->waits;
+
+	return is_judged(f) && signals_otherwise(f->zombie) && !calls->wall && !calls->wclone;
 }
 
 /* An init or subreaper that stands still may be a good one. */
@@ -341,8 +366,10 @@ static bool stopped_waiting(const struct facts *f)
 
 static bool falls_behind(const struct facts *f)
 {
-	return is_judged(f) && f->calls.calls > 1 && f->reaping->last_reaped_ns > f->since_ns &&
-	       !is_overdue(f) && !has_one_wait_per_signal(f);
+	return is_judged(f) && !may_be_overlooked(f) && f->calls.calls > 1 && !only_looks(f) &&
+	       has_reaped_since(f) && !is_overdue(f) &&
+	       elapsed(f->now_ns, f->reaping->last_reaped_ns) < patience_ns(f) &&
+	       !has_one_wait_per_signal(f);
 }
 
 static bool always(const struct facts *f)
@@ -409,6 +436,17 @@ static void say_count(char text[WHY_TEXT_SIZE], const char **lead, uint64_t coun
 	*lead = ", ";
 }
 
+/* From when on its parent's calls count. */
+static const char *since_when(const struct facts *f)
+{
+	const struct life *zombie = f->zombie;
+
+	if (f->since_ns == zombie->zombie_ns)
+		return "it died";
+	return zombie->death && f->since_ns == zombie->death->adopted_ns ? "it was adopted" :
+									   "the watch began";
+}
+
 /* What it asked for since, and what came of it where that was seen. */
 static void say_calls(char text[WHY_TEXT_SIZE], const struct facts *f)
 {
@@ -421,7 +459,7 @@ static void say_calls(char text[WHY_TEXT_SIZE], const struct facts *f)
 	const char *lead = ": ";
 
 	if (!calls->calls) {
-		say(text, "; no wait call since it died");
+		say(text, "; no wait call since %s", since_when(f));
 		if (f->waits.last_ns) {
 			say(text, ", the last one ");
 			say_age(text, elapsed(f->now_ns, f->waits.last_ns));
@@ -431,8 +469,8 @@ static void say_calls(char text[WHY_TEXT_SIZE], const struct facts *f)
 		}
 		return;
 	}
-	say(text, "; %" PRIu64 " wait call%s since it died", (uint64_t)calls->calls,
-	    calls->calls == 1 ? "" : "s");
+	say(text, "; %" PRIu64 " wait call%s since %s", (uint64_t)calls->calls,
+	    calls->calls == 1 ? "" : "s", since_when(f));
 	say_count(text, &lead, calls->any, "for any child");
 	say_count(text, &lead, calls->pid, "for a pid");
 	say_count(text, &lead, calls->group, "for a group");
@@ -446,15 +484,20 @@ static void say_calls(char text[WHY_TEXT_SIZE], const struct facts *f)
 	say_call(text, calls->last_call, calls->last_which, calls->last_pid, calls->last_options);
 }
 
+/* How its first parent had it says nothing of one that adopted it since. */
 static void say_sigchld(char text[WHY_TEXT_SIZE], const struct facts *f)
 {
 	static const char *const names[] = { "SIG_DFL", "SIG_IGN", "a handler" };
 	const struct death *death = f->zombie->death;
-	bool told = death && f->zombie->flags & LT_LIFE_NOTIFY_SEEN && death->disposition < 3;
+	bool told = death && f->zombie->flags & LT_LIFE_NOTIFY_SEEN && death->disposition < 3 &&
+		    !death->adopted_ns;
+	bool threads = f->tasks && f->tasks->threads > 1;
 
 	if (told)
-		say(text, "; when it died SIGCHLD had %s%s%s", names[death->disposition],
+		say(text, "; when it died SIGCHLD had %s%s%s%s", names[death->disposition],
 		    death->notify_flags & LT_NOTIFY_BLOCKED ? ", was blocked" : "",
+		    death->notify_flags & LT_NOTIFY_BLOCKED && threads ? " in one of its threads" :
+									 "",
 		    death->notify_flags & LT_NOTIFY_COALESCED ? ", was pending already" : "");
 	if (is_sigchld_pending(f))
 		say(text, "; it is pending now");
@@ -473,6 +516,7 @@ static void say_threads(char text[WHY_TEXT_SIZE], const struct facts *f)
 	say_count(text, &lead, tasks->uninterruptible, "in D");
 	say_count(text, &lead, tasks->stopped, "stopped");
 	say_count(text, &lead, tasks->traced, "stopped by a tracer");
+	say_count(text, &lead, tasks->dead, "dead");
 	for (uint32_t i = 0; i < tasks->told && tasks->thread[i].flags & LT_THREAD_WAITS; i++) {
 		const struct lt_thread *thread = &tasks->thread[i];
 
@@ -510,7 +554,7 @@ static void tell_init(const struct facts *f, char text[WHY_TEXT_SIZE])
 static void tell_subreaper(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
 	say_id(text, f->core, f->parent->id);
-	say(text, " is a subreaper, has adopted it from ");
+	say(text, " is a subreaper, has adopted it, a child of ");
 	say_id(text, f->core, f->zombie->kin->first_parent);
 	say(text, ", and does not wait for it");
 }
@@ -530,8 +574,9 @@ static void tell_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])
 
 	say_id(text, f->core, f->parent->id);
 	if (is_frozen(f)) {
-		say(text, " is frozen, with its cgroup %s",
-		    cgroup && cgroup->path ? cgroup->path : "");
+		say(text, " is frozen, with its cgroup");
+		if (cgroup && cgroup->path && !(f->look->flags & LT_TASKS_FREEZER))
+			say(text, " %s", cgroup->path);
 	} else if (is_stopped(f)) {
 		say(text, " is stopped%s", f->look && f->look->traced ? " by its tracer" : "");
 	} else {
@@ -549,6 +594,8 @@ static void tell_others(const struct facts *f, char text[WHY_TEXT_SIZE])
 	say(text, asks_for_clones(f) ? " waits with __WCLONE only: for children whose exit signal "
 				       "is not SIGCHLD" :
 				       " waits only for other children");
+	if (!asks_for_clones(f) && f->waits.any > f->calls.any)
+		say(text, ", unlike before");
 }
 
 static void tell_coalesced(const struct facts *f, char text[WHY_TEXT_SIZE])
@@ -592,7 +639,7 @@ static void tell_stopped(const struct facts *f, char text[WHY_TEXT_SIZE])
 			    " (or what ran in it before an exec) reaped before it was watched" :
 			    " waited before, and took none");
 	}
-	say(text, "; silent for ");
+	say(text, f->calls.calls && only_looks(f) ? "; has only looked for " : "; silent for ");
 	say_age(text, f->quiet_ns);
 }
 
@@ -630,11 +677,17 @@ static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
 		say_age(text, had_for_ns(f));
 	} else if (is_in_d(f)) {
 		say(text, "all threads of the parent are in D now: since when is not known yet");
+	} else if (!asks_for_this(f) && asks_for_any(f) && has_reaped_since(f) &&
+		   !may_be_overlooked(f)) {
+		say(text, "the parent asked for any child, and took others: whether it goes on to "
+			  "this one is not known yet");
 	} else if (asks_for_this(f) || asks_for_any(f)) {
 		say(text,
 		    "the parent asked for %s, and none took it: a call does not when it is "
-		    "for another thread's (__WNOTHREAD), or not for the dead (no WEXITED)",
-		    asks_for_this(f) ? "this one" : "any child");
+		    "for another thread's (__WNOTHREAD), or not for the dead (no WEXITED)%s",
+		    asks_for_this(f) ? "this one" : "any child",
+		    may_be_overlooked(f) ? ", or lacks __WALL, as its exit signal is not SIGCHLD" :
+					   "");
 	} else if (!has_waited(f)) {
 		say(text, "the parent's threads have not been looked at: one may be in a wait call "
 			  "that began before the watch");
@@ -647,12 +700,33 @@ static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
 
 /* ---- what clears it now ---- */
 
-/* The host's init does; of another that is only known once it has. */
+/* The host's init does; of another that is only known once it has, and not only by pid. */
 static bool is_known_to_reap(const struct life *life)
 {
 	const struct reaping *reaping = life_reaping(life);
 
-	return life->id.pid == 1 || (reaping && reaping->facts.reaped);
+	return life->id.pid == 1 ||
+	       (reaping && reaping->facts.reaped && life->waits && life->waits->any);
+}
+
+static bool is_service(const char *unit)
+{
+	static const char suffix[] = ".service";
+	size_t len = unit ? strlen(unit) : 0, suffix_len = sizeof(suffix) - 1;
+
+	return len > suffix_len && !strcmp(unit + len - suffix_len, suffix);
+}
+
+/* Both are in the container or service that is to be restarted. */
+static bool is_restarted_with(const struct life *parent, const struct life *adopter)
+{
+	const struct cgroup_info *its = parent->cgroup, *others = adopter->cgroup;
+
+	if (!its || !others)
+		return false;
+	if (*its->container)
+		return !strcmp(its->container, others->container);
+	return is_service(its->unit) && others->unit && !strcmp(its->unit, others->unit);
 }
 
 /* "adopts and reaps them": whoever it is. */
@@ -666,21 +740,15 @@ static void say_adopter(char text[WHY_TEXT_SIZE], const struct facts *f)
 		return;
 	}
 	say_id(text, f->core, id);
-	if (adopter->leak && adopter->leak->flagged)
+	if (is_restarted_with(f->parent, adopter))
+		say(text, " would adopt them, and ends with it");
+	else if (adopter->leak && adopter->leak->flagged)
 		say(text, " adopts them, but holds %" PRIu32 " zombies of its own",
 		    adopter->leak->flagged);
 	else if (is_known_to_reap(adopter))
 		say(text, " adopts and reaps them");
 	else
-		say(text, " adopts them, and has not been seen to reap any yet");
-}
-
-static bool is_service(const char *unit)
-{
-	static const char suffix[] = ".service";
-	size_t len = unit ? strlen(unit) : 0, suffix_len = sizeof(suffix) - 1;
-
-	return len > suffix_len && !strcmp(unit + len - suffix_len, suffix);
+		say(text, " adopts them, and has not been seen to reap whoever comes");
 }
 
 /* The parent's end makes orphans of its zombies. */

@@ -34,7 +34,7 @@
 	X(NEVER_WAITS, "never-waits",                                                             \
 	  "wait for children in a loop or a SIGCHLD handler, or set SA_NOCLDWAIT")                \
 	X(STOPPED_WAITING, "stopped-waiting",                                                     \
-	  "find out what keeps the parent from its wait loop: it has reaped before")              \
+	  "find out what keeps the parent from its wait loop: it has waited before")              \
 	X(FALLS_BEHIND, "falls-behind",                                                           \
 	  "reap faster than children die: loop until nothing is left, in a thread of its own")    \
 	X(UNKNOWN, "unknown", NULL)

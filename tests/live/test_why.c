@@ -307,7 +307,9 @@ LT_TEST(why, stopped)
 	lt__stop(lt);
 }
 
-static void tell_frozen(enum hierarchy hierarchy, const char *file, const char *frozen)
+/* Its cgroup is named, unless it is one of another hierarchy. */
+static void tell_frozen(enum hierarchy hierarchy, const char *file, const char *frozen,
+			const char *words)
 {
 	const char *root = root_of(hierarchy), *group;
 	struct janitor janitor = janitor_start(root);
@@ -323,9 +325,9 @@ static void tell_frozen(enum hierarchy hierarchy, const char *file, const char *
 	lt_require(write_to_group(group, file, frozen), "%s", file);
 	lt_await(has_cause(lt, child, "blocked"), "frozen, and not told as blocked");
 	row = lt__row(lt, "zombies", child);
-	lt_require(strstr(str_at(row, "evidence"), "frozen") &&
+	lt_require(strstr(str_at(row, "evidence"), words) &&
 			   strstr(str_at(row, "clear_now"), "thawing"),
-		   "words");
+		   "\"%s\", \"%s\"", str_at(row, "evidence"), str_at(row, "clear_now"));
 	json_decref(row);
 	thaw(group);
 	lt_await(has_cause(lt, child, "stopped-waiting"), "it goes on, and is told as blocked");
@@ -337,12 +339,12 @@ static void tell_frozen(enum hierarchy hierarchy, const char *file, const char *
 
 LT_TEST(why, frozen)
 {
-	tell_frozen(UNIFIED, "cgroup.freeze", "1");
+	tell_frozen(UNIFIED, "cgroup.freeze", "1", "is frozen, with its cgroup /");
 }
 
 LT_TEST(why, frozen_by_the_freezer_controller)
 {
-	tell_frozen(FREEZER, "freezer.state", "FROZEN");
+	tell_frozen(FREEZER, "freezer.state", "FROZEN", "is frozen, with its cgroup;");
 }
 
 /* ---- all of them ---- */

@@ -111,6 +111,20 @@ static char *cause_of(struct bench *bench, uint64_t ms, uint64_t pid, char words
 	return cause;
 }
 
+/* And what clears it now. */
+static char *clear_now_of(struct bench *bench, uint64_t ms, uint64_t pid)
+{
+	static const struct viewer everyone = { .all = true };
+	static char words[WHY_TEXT_SIZE];
+	json_t *why = view_why(bench->core, MS(ms), pid, &everyone);
+
+	snprintf(words, sizeof(words), "%s", text_at(why, "clear_now") ?: "");
+	json_decref(why);
+	return words;
+}
+
+#define expect_words(words, expected) cr_assert(strstr(words, expected), "%s", words)
+
 #define expect_cause(bench, ms, pid, expected)                                                  \
 	do {                                                                                    \
 		char words_[WHY_TEXT_SIZE];                                                     \
@@ -179,10 +193,12 @@ Test(why, unknown_until_its_threads_are_seen)
 Test(why, waits_for_others)
 {
 	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
 
 	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(5, 1, 0, 9000));
 	feed_waits(bench, JUDGED, waits_of_parent(5, 2, 0, DIED + 10));
-	expect_cause(bench, JUDGED, 100, "waits-for-others");
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "waits-for-others", "%s", words);
+	expect_words(words, "waits only for other children, unlike before;");
 	feed_waits(bench, JUDGED, waits_of_parent(6, 2, 0, DIED + 20));
 	expect_cause(bench, JUDGED, 100, "stopped-waiting");
 	bench_free(bench);
@@ -265,6 +281,21 @@ Test(why, a_look_before_it_goes_on)
 	expect_cause(bench, JUDGED + 2, 100, "blocked");
 	feed_stop(bench, JUDGED + 3, PARENT, LT_CONTINUE);
 	expect_cause(bench, JUDGED + 4, 100, "never-waits");
+	bench_free(bench);
+}
+
+/* A tracer lets it go on, and a terminal's signal may do nothing: neither is told. */
+Test(why, goes_on_though_it_was_stopped)
+{
+	struct bench *bench = with_parent();
+
+	child_dies(bench, DIED, 100);
+	feed_stop(bench, DIED + 1, PARENT, LT_STOP);
+	expect_cause(bench, JUDGED, 100, "blocked");
+	feed_tasks(bench, JUDGED, 'S', 0, 0);
+	expect_cause(bench, JUDGED, 100, "never-waits");
+	feed_tasks(bench, JUDGED + 1, 'T', 0, 0);
+	expect_cause(bench, JUDGED + 1, 100, "blocked");
 	bench_free(bench);
 }
 
@@ -381,6 +412,22 @@ Test(why, as_long_as_it_ever_took)
 	bench_free(bench);
 }
 
+/* Calls that only look are no sign of life of a wait loop. */
+Test(why, only_looks_since_it_reaped)
+{
+	struct bench *bench = with_parent();
+
+	reap_ten(bench);
+	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(10, 0, 0, 1091));
+	feed_waits(bench, JUDGED, waits_of_parent(30, 0, 20, JUDGED - 1));
+	expect_cause(bench, JUDGED, 100, "stopped-waiting");
+	/* a reap before it died can be told afterwards */
+	child_dies(bench, JUDGED - 2000, 101);
+	feed_free(bench, JUDGED, 101);
+	expect_cause(bench, JUDGED, 100, "stopped-waiting");
+	bench_free(bench);
+}
+
 Test(why, falls_behind)
 {
 	struct bench *bench = with_parent();
@@ -394,6 +441,28 @@ Test(why, falls_behind)
 		feed_free(bench, ms, 100 + i);
 	}
 	expect_cause(bench, DIED + 3500, 105, "falls-behind");
+	bench_free(bench);
+}
+
+/* Its one call took another; and when it asks for others only from then on, that is no reaping. */
+Test(why, took_others_once)
+{
+	struct bench *bench = with_parent();
+	struct lt_waits waits = waits_of_parent(1, 0, 0, DIED + 1500);
+	char words[WHY_TEXT_SIZE];
+
+	child_dies(bench, DIED, 100);
+	child_dies(bench, DIED + 1, 101);
+	feed_waits(bench, DIED + 1500, waits);
+	feed_free(bench, DIED + 1500, 100);
+	cr_assert_str_eq(cause_of(bench, DIED + 2000, 101, words), "unknown", "%s", words);
+	expect_words(words, "asked for any child, and took others");
+	waits.calls += waits.pid = 600;
+	waits.last_which = LT_WAIT_PID;
+	waits.last_pid = 77;
+	waits.last_ns = MS(DIED + 60000);
+	feed_waits(bench, DIED + 60000, waits);
+	expect_cause(bench, DIED + 60000, 101, "unknown");
 	bench_free(bench);
 }
 
@@ -461,10 +530,29 @@ Test(why, no_sigchld)
 	bench_free(bench);
 }
 
+/* Calls with __WALL for others, and those for any that lack it: neither sees this one. */
+Test(why, no_sigchld_among_others)
+{
+	struct bench *bench = with_parent();
+	struct lt_waits waits = waits_of_parent(20, 20, 0, JUDGED);
+	char words[WHY_TEXT_SIZE];
+
+	feed_signalless(bench, 100);
+	waits.wall = 20;
+	feed_waits(bench, JUDGED, waits);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "unknown", "%s", words);
+	expect_words(words, "lacks __WALL, as its exit signal is not SIGCHLD");
+	child_dies(bench, JUDGED - 100, 101);
+	feed_free(bench, JUDGED, 101);
+	expect_cause(bench, JUDGED, 100, "unknown");
+	bench_free(bench);
+}
+
 /* A subreaper gets a zombie: what it asked for before does not count. */
 Test(why, adopted_as_a_zombie)
 {
 	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
 
 	feed_waits(bench, 5000, waits_of_parent(4, 0, 0, 5000));
 	feed_fork(bench, 6000, 60, PARENT);
@@ -475,7 +563,135 @@ Test(why, adopted_as_a_zombie)
 	expect_cause(bench, DIED + 500, 61, "unknown");
 	expect_cause(bench, DIED + 3000, 61, "subreaper-does-not-reap");
 	feed_waits(bench, JUDGED, waits_of_parent(5, 0, 0, DIED + 100));
-	expect_cause(bench, JUDGED, 61, "stopped-waiting");
+	cr_assert_str_eq(cause_of(bench, JUDGED, 61, words), "stopped-waiting", "%s", words);
+	expect_words(words, "1 wait call since it was adopted");
+	cr_assert_not(strstr(words, "SIGCHLD had"), "its first parent's: %s", words);
+	bench_free(bench);
+}
+
+/* One that died long before the daemon came: what was called for in between nobody knows. */
+Test(why, died_before_the_watch)
+{
+	struct bench *bench = bench_new();
+	struct lt_start start = {
+		.hdr = { .size = sizeof(start), .kind = LT_START, .time_ns = MS(DIED) },
+		.started_ns = MS(DIED)
+	};
+	char words[WHY_TEXT_SIZE];
+
+	feed(bench, &start);
+	feed_policy(bench, DIED, 1000, 5, 600000, 5000, "");
+	feed_pass(bench, DIED, LT_PASS_BEGIN, DIED, true);
+	feed_scan(bench, DIED, INIT, NOBODY, LT_RUNNING);
+	feed_scan(bench, DIED, PARENT, INIT, LT_RUNNING);
+	feed_scan(bench, DIED, 100, PARENT, LT_ZOMBIE);
+	feed_pass(bench, DIED + 1, LT_PASS_END, DIED, true);
+	feed_tasks(bench, JUDGED, 'S', 0, 0);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "never-waits", "%s", words);
+	expect_words(words, "no wait call since the watch began");
+	bench_free(bench);
+}
+
+/* From one adopter to the next: whose child it was at first is not who had it last. */
+Test(why, adopted_twice)
+{
+	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
+
+	feed_fork(bench, 60, 60, PARENT);
+	feed_fork(bench, 61, 61, 60);
+	feed_fork(bench, 62, 62, 61);
+	feed_exit(bench, 70, 61, 60, 0, 60, 0);
+	feed_exit(bench, 80, 62, 60, 0, NOBODY, 0);
+	feed_notify(bench, 80, 62, 60, 0, 0);
+	feed_exit(bench, DIED, 60, PARENT, 0, PARENT, 0);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 62, words), "subreaper-does-not-reap", "%s",
+			 words);
+	expect_words(words, "has adopted it, a child of 61 (forked)");
+	bench_free(bench);
+}
+
+static void feed_adopter(struct bench *bench, uint64_t ms, uint64_t adopter)
+{
+	struct lt_adopter e = { .hdr = { .size = sizeof(e), .kind = LT_ADOPTER, .time_ns = MS(ms) },
+				.id = id_of(PARENT),
+				.adopter = id_of(adopter) };
+
+	feed(bench, &e);
+}
+
+/* Who reaps its own children by their pids is not known to reap those that it adopts. */
+Test(why, adopter_that_reaps_by_pid)
+{
+	struct bench *bench = bench_new();
+	struct lt_wait e = { .hdr = { .size = sizeof(e), .kind = LT_WAITS, .time_ns = MS(200) },
+			     .id = id_of(5),
+			     .waits = { .start_ns = id_of(5).start_ns, .calls = 1, .pid = 1 } };
+
+	feed_policy(bench, 1, 1000, 5, 600000, 5000, "");
+	feed_fork(bench, 1, INIT, NOBODY);
+	feed_fork(bench, 5, 5, INIT);
+	feed_fork(bench, 50, PARENT, 5);
+	feed_fork(bench, 60, 60, 5);
+	feed_exit(bench, 100, 60, 5, 0, NOBODY, 0);
+	feed_notify(bench, 100, 60, 5, 0, 0);
+	feed(bench, &e);
+	feed_free(bench, 200, 60);
+	child_dies(bench, DIED, 100);
+	feed_adopter(bench, JUDGED, 5);
+	expect_words(clear_now_of(bench, JUDGED, 100), "has not been seen to reap whoever comes");
+	e.waits.calls = 2;
+	e.waits.any = 1;
+	feed(bench, &e);
+	expect_words(clear_now_of(bench, JUDGED, 100), "adopts and reaps them");
+	bench_free(bench);
+}
+
+static void feed_cgroup(struct bench *bench, uint64_t id, const char *path)
+{
+	union {
+		struct lt_cgroup e;
+		char bytes[512];
+	} u = { .e = { .hdr = { .kind = LT_CGROUP, .time_ns = MS(2) }, .cgroup.id = id } };
+
+	u.e.path_len = (uint32_t)strlen(path);
+	memcpy(u.e.path, path, u.e.path_len);
+	u.e.hdr.size = (uint32_t)(sizeof(u.e) + ((u.e.path_len + 7) & ~7U));
+	feed(bench, &u.e);
+}
+
+static void feed_fork_in(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent,
+			 uint64_t cgroup)
+{
+	struct lt_fork e = { .hdr = { .size = sizeof(e), .kind = LT_FORK, .time_ns = MS(ms) },
+			     .child = id_of(pid),
+			     .parent = id_of(parent),
+			     .creator = id_of(parent),
+			     .cgroup.id = cgroup,
+			     .exit_signal = SIGCHLD,
+			     .ns_pid = (uint32_t)pid,
+			     .comm = "forked" };
+
+	feed(bench, &e);
+}
+
+/* A restart of the service ends its own subreaper, too: that one adopts nobody then. */
+Test(why, adopter_that_is_restarted_with_it)
+{
+	struct bench *bench = bench_new();
+
+	feed_policy(bench, 1, 1000, 5, 600000, 5000, "");
+	feed_cgroup(bench, 7, "/system.slice/web.service");
+	feed_fork(bench, 1, INIT, NOBODY);
+	feed_fork_in(bench, 5, 5, INIT, 7);
+	feed_fork_in(bench, 50, PARENT, 5, 7);
+	child_dies(bench, DIED, 100);
+	feed_adopter(bench, JUDGED, 5);
+	expect_words(
+		clear_now_of(bench, JUDGED, 100),
+		"restarting web.service frees 1: 5 (forked) would adopt them, and ends with it");
+	feed_adopter(bench, JUDGED, INIT);
+	expect_words(clear_now_of(bench, JUDGED, 100), "1 (forked) adopts and reaps them");
 	bench_free(bench);
 }
 
