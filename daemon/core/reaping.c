@@ -155,6 +155,18 @@ uint64_t reaping_quantile(const struct lt_reaping *facts, unsigned permille)
 	return 0;
 }
 
+/* So much later, at the most, a reap is told of where its release is not seen. */
+#define LATE_NS NSEC_PER_SEC
+
+/* What the parent ran before an exec has reaped it, as far as one can know. */
+static bool is_of_the_program_before(const struct life *child, uint64_t begin_ns, uint64_t time_ns)
+{
+	uint64_t exec_ns = child->parent->exec_ns;
+
+	return child->reap_source != LT_REAP_RELEASE && begin_ns < exec_ns &&
+	       time_ns < ns_after(exec_ns, LATE_NS);
+}
+
 /* By its parent: a tracer's reap leaves it to its parent. */
 void reaping_reaped(const struct life *child, uint64_t time_ns)
 {
@@ -167,6 +179,8 @@ void reaping_reaped(const struct life *child, uint64_t time_ns)
 		return;
 	if (child->death && child->death->adopted_ns)
 		begin_ns = child->death->adopted_ns;
+	if (is_of_the_program_before(child, begin_ns, time_ns))
+		return;
 	took_ns = time_ns > begin_ns ? time_ns - begin_ns : 0;
 	advance_marks(facts, time_ns);
 	facts->reaped++;

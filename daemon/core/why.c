@@ -293,11 +293,11 @@ static bool has_no_sigchld(const struct facts *f)
 	return is_judged(f) && signals_otherwise(f->zombie) && !calls->wall && !calls->wclone;
 }
 
-/* An init or subreaper that stands still may be a good one. */
+/* Calls for others do not count. One that stands still may be a good one. */
 static bool does_not_reap(const struct facts *f)
 {
-	return is_judged(f) && !asks_for_any(f) && is_overdue(f) &&
-	       !(is_blocked(f) && has_waited(f));
+	return is_judged(f) && !asks_for_any(f) && !asks_for_this(f) &&
+	       (!has_waited(f) || (had_for_ns(f) >= patience_ns(f) && !is_blocked(f)));
 }
 
 static bool init_does_not_reap(const struct facts *f)
@@ -637,7 +637,7 @@ static void tell_stopped(const struct facts *f, char text[WHY_TEXT_SIZE])
 		say(text, "%s",
 		    reaped_before(f) ?
 			    " (or what ran in it before an exec) reaped before it was watched" :
-			    " waited before, and took none");
+			    " waited before, and is not seen to have taken any");
 	}
 	say(text, f->calls.calls && only_looks(f) ? "; has only looked for " : "; silent for ");
 	say_age(text, f->quiet_ns);
@@ -751,12 +751,34 @@ static void say_adopter(char text[WHY_TEXT_SIZE], const struct facts *f)
 		say(text, " adopts them, and has not been seen to reap whoever comes");
 }
 
-/* The parent's end makes orphans of its zombies. */
+static void clear_init(const struct facts *f, char text[WHY_TEXT_SIZE])
+{
+	const struct life *parent = f->parent;
+
+	if (parent->id.pid == 1) {
+		say(text, "kill -CHLD 1 has an init look again; nobody else can reap them");
+		return;
+	}
+	if (parent->cgroup && *parent->cgroup->container) {
+		say(text, "restarting container %.12s", parent->cgroup->container);
+	} else {
+		say(text, "ending ");
+		say_id(text, f->core, parent->id);
+	}
+	say(text, " frees %" PRIu32 ": its pid namespace ends, and the kernel reaps all in it",
+	    parent->zombies);
+}
+
+/* The parent's end makes orphans of its zombies, unless all end with it. */
 static void clear_by_end(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
 	const struct life *parent = f->parent;
 	const struct cgroup_info *cgroup = parent->cgroup;
 
+	if (parent->ns_pid == 1) {
+		clear_init(f, text);
+		return;
+	}
 	if (cgroup && *cgroup->container) {
 		say(text, "restarting container %.12s", cgroup->container);
 	} else if (cgroup && is_service(cgroup->unit)) {
@@ -776,24 +798,6 @@ static void clear_tracer(const struct facts *f, char text[WHY_TEXT_SIZE])
 	say(text, ", or making it detach, lets ");
 	say_id(text, f->core, f->zombie->parent_id);
 	say(text, " reap it");
-}
-
-static void clear_init(const struct facts *f, char text[WHY_TEXT_SIZE])
-{
-	const struct life *parent = f->parent;
-
-	if (parent->id.pid == 1) {
-		say(text, "kill -CHLD 1 has an init look again; nobody else can reap them");
-		return;
-	}
-	if (parent->cgroup && *parent->cgroup->container) {
-		say(text, "restarting container %.12s", parent->cgroup->container);
-	} else {
-		say(text, "ending ");
-		say_id(text, f->core, parent->id);
-	}
-	say(text, " frees %" PRIu32 ": its pid namespace ends, and the kernel reaps all in it",
-	    parent->zombies);
 }
 
 static void clear_blocked(const struct facts *f, char text[WHY_TEXT_SIZE])

@@ -154,6 +154,20 @@ Test(why, never_waits_since_its_exec)
 	bench_free(bench);
 }
 
+/* Nor do its reaps, which can be told of only after the exec. */
+Test(why, never_waits_since_its_exec_after_a_reap)
+{
+	struct bench *bench = with_parent();
+
+	feed_death(bench, 1000, 99, 0, LT_SIG_DFL, (struct lt_waits){ 0 });
+	feed_waits(bench, 1001, waits_of_parent(1, 0, 0, 1001));
+	feed_exec(bench, 1002, PARENT, "/bin/x", "x");
+	feed_free(bench, 1030, 99);
+	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(1, 0, 0, 1001));
+	expect_cause(bench, JUDGED, 100, "never-waits");
+	bench_free(bench);
+}
+
 Test(why, only_looks)
 {
 	struct bench *bench = with_parent();
@@ -706,6 +720,34 @@ Test(why, init_does_not_reap)
 	feed_exit(bench, DIED, 100, INIT, 0, NOBODY, 0);
 	feed_notify(bench, DIED, 100, INIT, 0, 0);
 	expect_cause(bench, JUDGED, 100, "init-does-not-reap");
+	bench_free(bench);
+}
+
+/* It goes on waiting for its own, by their pids; and nobody adopts when it ends. */
+Test(why, init_reaps_only_its_own)
+{
+	struct bench *bench = bench_new();
+	struct lt_wait e = {
+		.hdr = { .size = sizeof(e), .kind = LT_WAITS, .time_ns = MS(DIED + 100) },
+		.id = id_of(PARENT),
+		.waits = waits_of_parent(0, 50, 0, DIED + 2900)
+	};
+	struct lt_fork init = { .hdr = { .size = sizeof(init), .kind = LT_FORK, .time_ns = MS(50) },
+				.child = id_of(PARENT),
+				.parent = id_of(INIT),
+				.creator = id_of(INIT),
+				.exit_signal = SIGCHLD,
+				.ns_pid = 1,
+				.comm = "sh" };
+
+	feed_policy(bench, 1, 1000, 5, 600000, 5000, "");
+	feed_fork(bench, 1, INIT, NOBODY);
+	feed(bench, &init);
+	child_dies(bench, DIED, 100);
+	feed(bench, &e);
+	expect_cause(bench, DIED + 2950, 100, "waits-for-others");
+	expect_words(clear_now_of(bench, DIED + 2950, 100), "its pid namespace ends");
+	expect_cause(bench, DIED + 3000, 100, "init-does-not-reap");
 	bench_free(bench);
 }
 
