@@ -156,10 +156,16 @@ static bool reaped_before(const struct facts *f)
 	return !f->program_seen && f->tasks && f->tasks->flags & LT_TASKS_REAPED_BEFORE;
 }
 
+/* What it asked for before this one died was this program's if its newest call then was. */
 static bool has_waited(const struct facts *f)
 {
+	const struct death *death = f->zombie->death;
+	const struct lt_waits *then = f->calls.calls && death ? &death->parent_waits : &f->waits;
+	uint64_t exec_ns = f->parent->exec_ns;
+
 	return f->reaping->reaped || reaped_before(f) ||
-	       (f->waits.calls > f->waits.nowait && f->waits.last_ns >= f->parent->exec_ns);
+	       (!only_looks(f) && f->waits.last_ns >= exec_ns) ||
+	       (then->calls > then->nowait && then->last_ns >= exec_ns);
 }
 
 /* Longer than it ever took, and than somebody might. */

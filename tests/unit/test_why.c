@@ -151,6 +151,10 @@ Test(why, never_waits_since_its_exec)
 	feed_exec(bench, 70, PARENT, "/bin/x", "x");
 	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(3, 0, 0, 60));
 	expect_cause(bench, JUDGED, 100, "never-waits");
+	feed_waits(bench, JUDGED, waits_of_parent(9, 0, 6, JUDGED - 1)); /* it only looks */
+	expect_cause(bench, JUDGED, 100, "never-waits");
+	feed_waits(bench, JUDGED, waits_of_parent(10, 0, 6, JUDGED));
+	expect_cause(bench, JUDGED, 100, "unknown");
 	bench_free(bench);
 }
 
