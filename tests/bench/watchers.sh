@@ -7,6 +7,8 @@ declare -A WATCHER_IS=(
 	[none]='nobody watches'
 	[lifetrace]='lifetraced, cow = off'
 	[lifetrace_cow]='lifetraced as it is: also copy-on-write'
+	[empty]='programs that do nothing, where lifetraced, cow = off, has its'
+	[empty_cow]='programs that do nothing, where lifetraced has its'
 	[exitsnoop]='exitsnoop (exits only)'
 	[bpftrace]='bpftrace, printing forks, execs and exits'
 	[forkstat]='forkstat (no BPF: the process connector)'
@@ -48,6 +50,10 @@ tool_watches() { is_gone || [ "$1" = forkstat ] || [ -n "$(bpf_ids)" ]; }
 tool_start() {
 	local -a command
 	case $1 in
+	empty | empty_cow)
+		read -ra command <<<"${HOOKS_OF[$1]}"
+		command=("$BENCH/empty" "${command[@]}")
+		;;
 	exitsnoop) command=(exitsnoop) ;;
 	bpftrace) command=(bpftrace -e "$BPFTRACE_PROGRAM") ;;
 	forkstat) command=(forkstat -e "fork,exec,exit") ;;
