@@ -18,9 +18,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* The copies set, not the faults set. */
 const volatile bool lt_cow_brackets = false;
 
-/* The process whose every fault is sent; 0: none. */
-__u32 lt_cow_looked_at;
-
 /* The calling thread's; whoever else had it has counted so far. */
 static __always_inline struct lt_cow_slot *take_slot(struct task_struct *task, __u32 tid)
 {
@@ -57,10 +54,10 @@ static __always_inline void begin_fault(struct lt_cow_slot *slot, __u64 address)
 {
 	slot->address = address;
 	slot->pages = 0;
-	if (!lt_cow_looked_at)
+	if (!lt_gate.looked_at)
 		slot->begin_ns = 0;
 	else
-		slot->begin_ns = slot->tgid == lt_cow_looked_at ? bpf_ktime_get_boot_ns() : 0;
+		slot->begin_ns = slot->tgid == lt_gate.looked_at ? bpf_ktime_get_boot_ns() : 0;
 }
 
 static __always_inline void send_fault(const struct lt_cow_slot *slot, __u32 result,

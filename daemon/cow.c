@@ -161,5 +161,5 @@ const void *cow_elf_bytes(size_t *size)
 
 void cow_look_at(struct cow *cow, uint32_t pid)
 {
-	cow->skel->bss->lt_cow_looked_at = pid;
+	cow->skel->data_gate->lt_gate.looked_at = pid;
 }

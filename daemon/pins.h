@@ -24,7 +24,7 @@
 #define PINS_DEFAULT_DIR "/sys/fs/bpf/lifetrace"
 
 /* Raised when struct lt_gate, struct lt_counters or the names of pins change. */
-#define PINS_VERSION 2
+#define PINS_VERSION 3
 
 struct pins;
 
