@@ -19,7 +19,7 @@
 #include "clock.h"
 
 #define PAGES 4096
-#define RUN 64
+#define RUN 16
 #define RUNS (PAGES / RUN)
 
 static size_t page_bytes;

@@ -108,3 +108,6 @@ bpf_hooks() {
 		($ids | split("\n")) as $own | .[] | select(.prog_id | tostring | IN($own[]))
 		| .tp_name // .type' | sort -u
 }
+
+# Those of them that are tracepoints, on one line.
+bpf_tracepoints() { bpf_hooks | grep -vx 'iter\|perf_event\|tracing' | paste -sd ' '; }
