@@ -65,11 +65,10 @@ static void judge(struct core *core, enum alert_kind kind, bool holds, uint64_t 
 
 void alerts_judge_flagged(struct core *core)
 {
-	uint64_t limit = core->alert_policy.flagged_limit, flagged = core->totals.flagged;
+	uint64_t limit = core->alert_policy.flagged_limit;
+	uint64_t all = core->totals.flagged, quiet = core->flagged_quiet;
+	uint64_t flagged = all > quiet ? all - quiet : 0;
 
-	core->flagged_judged = core->totals.flagged;
-	if (limit && flagged > limit)
-		flagged = policy_heard_flagged(core);
 	judge(core, ALERT_FLAGGED, limit && flagged > limit, flagged, NULL);
 }
 
@@ -204,8 +203,7 @@ void alerts_note(struct core *core, const struct change *change)
 	case CHANGE_FLAGGED:
 	case CHANGE_REAP:
 	case CHANGE_AUTOREAP:
-		if (core->totals.flagged != core->flagged_judged)
-			alerts_judge_flagged(core);
+		alerts_judge_flagged(core);
 		break;
 	case CHANGE_LEAK_CLOSE:
 		end_pids(core, change->life);

@@ -125,6 +125,7 @@ void leak_free(struct core *core, struct leak *leak)
 		return;
 	limits_free(core, leak);
 	core->leakers_version += leak->flagged > 0;
+	core->flagged_quiet -= leak->quiet;
 	leak->parent->leak = NULL;
 	DL_DELETE2(core->leaks, leak, all_prev, all_next);
 	core_release(core, leak, sizeof(*leak));

@@ -162,7 +162,8 @@ struct leak {
 	uint64_t shrunk_ns; /* fewer than the low-water mark since; 0: not */
 	uint32_t flagged;
 	uint32_t aged;
-	bool told; /* that it is open: it was not silenced then, or is not any more */
+	uint32_t quiet; /* of the flagged: all while the parent is silenced or ignored, else none */
+	bool told;	/* that it is open: it was not silenced then, or is not any more */
 	struct lt_rate rate;
 	struct leak_limits *limits; /* NULL: not read */
 	uint64_t pids_alert_ns;	    /* that pids run out is an alert since; 0: it is none */
@@ -298,9 +299,9 @@ struct core {
 	struct alert_policy alert_policy;
 	struct alert alerts[ALERT_KINDS]; /* the host's */
 	struct storm storm;
-	uint32_t flagged_judged; /* the flagged zombies when they were last held against the limit */
-	bool names_wanted;	 /* a zombie was flagged in a container that nobody has looked up */
-	uint64_t losses_swept;	 /* what had been lost or refused at the last sweep */
+	uint32_t flagged_quiet; /* the flagged zombies of parents that are silenced or ignored */
+	bool names_wanted;	/* a zombie was flagged in a container that nobody has looked up */
+	uint64_t losses_swept;	/* what had been lost or refused at the last sweep */
 	uint32_t pass;
 	uint64_t pass_begin_ns;
 	bool seeding;
@@ -519,8 +520,6 @@ void policy_restore_leak(struct core *core, struct life *parent, uint64_t since_
 void policy_advance(struct core *core, uint64_t now_ns);
 /* Silences have changed: who is to be told now is told. */
 void policy_silenced(struct core *core);
-/* Flagged zombies, without those of parents that are silenced or ignored. */
-uint32_t policy_heard_flagged(const struct core *core);
 void policy_apply(struct core *core, const struct lt_policy *record);
 void policy_init(struct policy *policy);
 void policy_deinit(struct policy *policy);

@@ -123,8 +123,20 @@ static bool must_open(const struct core *core, const struct leak *leak)
 	       leak->parent->state < LT_EXITING && !is_ignored(core, leak->parent);
 }
 
+/* What no alert is to count. A parent that is renamed is weighed at its next flagged zombie. */
+static void weigh_quiet(struct core *core, struct leak *leak)
+{
+	bool quiet = leak->flagged &&
+		     (is_ignored(core, leak->parent) || silence_of(core, leak->parent));
+
+	core->flagged_quiet -= leak->quiet;
+	leak->quiet = quiet ? leak->flagged : 0;
+	core->flagged_quiet += leak->quiet;
+}
+
 static void leak_evaluate(struct core *core, struct leak *leak)
 {
+	weigh_quiet(core, leak);
 	if (core->restoring)
 		return;
 	if (!leak->since_ns) {
@@ -374,21 +386,14 @@ static void each_leak(struct core *core, void (*fn)(struct core *core, struct le
 
 void policy_silenced(struct core *core)
 {
+	struct leak *leak;
+
+	EACH_LEAK(core, leak)
+		weigh_quiet(core, leak);
 	if (core->totals.leaks)
 		each_leak(core, tell_open);
 	if (!core->restoring)
 		alerts_judge_flagged(core);
-}
-
-uint32_t policy_heard_flagged(const struct core *core)
-{
-	uint32_t quiet = 0, flagged = core->totals.flagged;
-	const struct leak *leak;
-
-	EACH_LEAK(core, leak)
-		if (silence_of(core, leak->parent) || is_ignored(core, leak->parent))
-			quiet += leak->flagged;
-	return quiet < flagged ? flagged - quiet : 0;
 }
 
 /* ---- time ---- */
@@ -585,4 +590,6 @@ void policy_apply(struct core *core, const struct lt_policy *record)
 		  record->ignore_unit_len);
 	restage_all(core);
 	each_leak(core, reconsider_leak);
+	if (!core->restoring)
+		alerts_judge_flagged(core);
 }

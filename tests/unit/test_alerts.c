@@ -344,6 +344,8 @@ Test(alerts, flagged_ones_of_ignored_parents_do_not_count)
 		die(bench, 2000, pid);
 	feed_tick(bench, 9000);
 	expect_firing(bench, "");
+	feed_policy(bench, 60, 1000, 1000, 60000, 5000, "");
+	expect_firing(bench, "flagged");
 	bench_free(bench);
 }
 
