@@ -240,13 +240,22 @@ bool pusher_done(struct pusher *pusher, CURL *easy, CURLcode result, uint64_t no
 
 /* ---- opening and closing ---- */
 
+static bool is_url(const char *url)
+{
+	CURLU *parsed = curl_url();
+	bool is = !strncmp(url, "http://", 7) || !strncmp(url, "https://", 8);
+
+	is = is && parsed && !curl_url_set(parsed, CURLUPART_URL, url, 0);
+	curl_url_cleanup(parsed);
+	return is;
+}
+
 static bool take_url(struct pusher *pusher, const char *url)
 {
 	struct target *target = &pusher->targets[pusher->count];
 	size_t len = strlen(url);
 
-	if ((strncmp(url, "http://", 7) && strncmp(url, "https://", 8)) ||
-	    len >= sizeof(target->url)) {
+	if (!is_url(url) || len >= sizeof(target->url)) {
 		say("alertmanager_url: '%.64s' is no http or https URL", url);
 		return false;
 	}
