@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include "files.h"
 #include "top.h"
 
 void toprc_defaults(struct top_settings *settings)
@@ -221,29 +221,22 @@ static void write_settings(FILE *file, const struct top_settings *settings)
 	}
 }
 
-/* Whole, or as it was: written beside it, then put in its place. */
 int toprc_save(const struct top_settings *settings, char *path, size_t size)
 {
-	char to[PATH_MAX], beside[PATH_MAX + 8];
+	char to[PATH_MAX], *text = NULL;
+	size_t len;
 	FILE *file;
-	int err = 0;
+	int err;
 
 	snprintf(path, size, "toprc");
 	if (!find_path(to, true))
 		return -ENOENT;
 	snprintf(path, size, "%s", to);
-	snprintf(beside, sizeof(beside), "%s.new", to);
-	file = fopen(beside, "we");
+	file = open_memstream(&text, &len);
 	if (!file)
 		return -errno;
 	write_settings(file, settings);
-	if (fflush(file) || ferror(file))
-		err = -errno;
-	if (fclose(file) && !err)
-		err = -errno;
-	if (!err && rename(beside, to))
-		err = -errno;
-	if (err)
-		unlink(beside);
+	err = fclose(file) ? -errno : file_replace(to, 0666, text);
+	free(text);
 	return err;
 }
