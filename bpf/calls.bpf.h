@@ -142,6 +142,14 @@ static __always_inline __u64 syscall_args(struct pt_regs *regs, __u64 args[4])
 #error "unknown architecture"
 #endif
 
+#define WEXITED 0x4 /* include/uapi/linux/wait.h */
+
+/* waitid() alone can ask for nothing but stops and continuations. */
+static __always_inline bool is_for_the_dead(const struct wait_call *c)
+{
+	return c->call != LT_WAITID || c->options & WEXITED;
+}
+
 static __always_inline void decode_wait4(struct wait_call *c, __s32 pid)
 {
 	c->pid = pid;

@@ -152,7 +152,11 @@ enum lt_wait_outcome {
 		LT_WAIT_OUTCOMES
 };
 
-/* What a process's own wait calls asked for, since its first one. */
+/*
+ * What the wait calls of a process's program asked for: counted anew from its
+ * first one after an exec. calls are all of them. Whom they asked for, and how,
+ * is counted of those that are for the dead: waitid() without WEXITED is not.
+ */
 struct lt_waits {
 	__u64 start_ns; /* of the process: the key is only its pid */
 	__u64 calls;
@@ -163,7 +167,7 @@ struct lt_waits {
 	__u32 last_options;
 	__u8 last_call;	 /* enum lt_wait_call_kind */
 	__u8 last_which; /* enum lt_wait_which */
-	__u16 reserved;
+	__u16 program; /* tells apart what it runs before and after an exec; 0: not known */
 	/* of the calls whose end was observed */
 	__u64 outcome[LT_WAIT_OUTCOMES];
 	__u64 blocked_ns;

@@ -581,9 +581,8 @@ int BPF_PROG(on_deliver, int sig, struct kernel_siginfo *info, struct k_sigactio
 
 /* ---- wait calls ---- */
 
-static __always_inline void count_wait(struct lt_waits *w, const struct wait_call *c)
+static __always_inline void count_asked(struct lt_waits *w, const struct wait_call *c)
 {
-	__sync_fetch_and_add(&w->calls, 1);
 	if (c->which == LT_WAIT_ANY)
 		__sync_fetch_and_add(&w->any, 1);
 	else if (c->which == LT_WAIT_PID)
@@ -600,6 +599,13 @@ static __always_inline void count_wait(struct lt_waits *w, const struct wait_cal
 		__sync_fetch_and_add(&w->wclone, 1);
 	if (c->options & WNOWAIT)
 		__sync_fetch_and_add(&w->nowait, 1);
+}
+
+static __always_inline void count_wait(struct lt_waits *w, const struct wait_call *c)
+{
+	__sync_fetch_and_add(&w->calls, 1);
+	if (is_for_the_dead(c))
+		count_asked(w, c);
 	w->last_ns = bpf_ktime_get_boot_ns();
 	w->last_pid = c->pid;
 	w->last_options = c->options;
@@ -607,10 +613,10 @@ static __always_inline void count_wait(struct lt_waits *w, const struct wait_cal
 	w->last_which = c->which;
 }
 
-/* Counters at 0 in place of those of the pid's former owner, if it left some. */
-static __always_inline void make_waits(__u32 tgid, __u64 start_ns, bool left)
+/* Counters at 0 in place of those of the pid's former owner or program, if it left some. */
+static __always_inline void make_waits(__u32 tgid, __u64 start_ns, __u16 program, bool left)
 {
-	struct lt_waits fresh = { .start_ns = start_ns };
+	struct lt_waits fresh = { .start_ns = start_ns, .program = program };
 	long err = bpf_map_update_elem(&lt_waits, &tgid, &fresh, left ? BPF_EXIST : BPF_NOEXIST);
 	__u64 *waiters = waiters_like(tgid);
 
@@ -623,14 +629,17 @@ static __always_inline void make_waits(__u32 tgid, __u64 start_ns, bool left)
 		__sync_fetch_and_add(waiters, 1);
 }
 
-/* The caller's counters, made at its first call. */
+/* The caller's counters, made at its program's first call. */
 static __always_inline struct lt_waits *own_waits(__u32 tgid, __u64 start_ns)
 {
 	struct lt_waits *w = bpf_map_lookup_elem(&lt_waits, &tgid);
+	__u16 program = LT_READ(lt_current(), self_exec_id);
 
-	if (w && w->start_ns == start_ns)
+	if (w && w->start_ns == start_ns && (w->program == program || !w->program)) {
+		w->program = program;
 		return w;
-	make_waits(tgid, start_ns, w);
+	}
+	make_waits(tgid, start_ns, program, w);
 	return bpf_map_lookup_elem(&lt_waits, &tgid);
 }
 

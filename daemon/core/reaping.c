@@ -104,7 +104,8 @@ void reaping_notified(struct core *core, struct life *parent, const struct lt_no
 	if (!facts)
 		return;
 	if (!facts->notified++)
-		facts->any_before = e->parent_waits.any;
+		facts->any_before =
+			e->parent_waits.last_ns >= parent->exec_ns ? e->parent_waits.any : 0;
 	facts->coalesced += (e->flags & LT_NOTIFY_COALESCED) != 0;
 }
 

@@ -42,7 +42,7 @@ struct facts {
 	const struct core *core;
 	const struct life *zombie, *parent; /* parent NULL: not known, or it ends */
 	uint64_t now_ns;
-	uint64_t since_ns;     /* this parent's zombie since then, as far as it was watched */
+	uint64_t since_ns;     /* this program's zombie since then, as far as it was watched */
 	struct lt_waits waits; /* the parent's, in all */
 	struct lt_waits calls; /* and since then */
 	const struct lt_reaping *reaping; /* the parent's */
@@ -84,23 +84,57 @@ static struct lt_waits calls_between(const struct lt_waits *now, const struct lt
 	return calls;
 }
 
-/* None of its calls since could take anything. */
+/* Those that are not for stops alone. */
+static uint64_t calls_for_the_dead(const struct lt_waits *calls)
+{
+	return calls->any + calls->pid + calls->group + calls->pidfd;
+}
+
+/* None of them could take anything. */
+static bool only_look(const struct lt_waits *calls)
+{
+	return calls_for_the_dead(calls) <= calls->nowait;
+}
+
 static bool only_looks(const struct facts *f)
 {
-	return f->calls.calls <= f->calls.nowait;
+	return only_look(&f->calls);
+}
+
+/* Whether such a call would take one that is dead. */
+static bool takes_the_dead(unsigned call, uint32_t options)
+{
+	return !(options & WNOWAIT) && (call != LT_WAITID || options & WEXITED);
+}
+
+/* Counters are of the program that made the newest call in them. */
+static bool are_of_the_program(const struct facts *f, const struct lt_waits *waits)
+{
+	return waits->calls && waits->start_ns == f->parent->id.start_ns &&
+	       waits->last_ns >= f->parent->exec_ns;
+}
+
+/* Each program's are counted anew. */
+static struct lt_waits calls_since(const struct facts *f)
+{
+	const struct death *death = f->zombie->death;
+
+	if (f->waits.last_ns <= f->since_ns)
+		return (struct lt_waits){ 0 };
+	return death && are_of_the_program(f, &death->parent_waits) ?
+		       calls_between(&f->waits, &death->parent_waits) :
+		       f->waits;
 }
 
 static void take_parent(struct facts *f, const struct life *parent)
 {
 	const struct reaping *reaping = life_reaping(parent);
-	const struct death *death = f->zombie->death;
 
 	f->parent = parent;
+	f->since_ns = later(f->since_ns, parent->exec_ns);
 	if (parent->waits)
 		f->waits = *parent->waits;
-	/* what was known when it died can be older than the newest call was then */
-	if (f->waits.last_ns > f->since_ns)
-		f->calls = death ? calls_between(&f->waits, &death->parent_waits) : f->waits;
+	f->calls = calls_since(f);
 	f->quiet_ns = elapsed(f->now_ns,
 			      only_looks(f) ? f->since_ns : later(f->since_ns, f->waits.last_ns));
 	f->program_seen = later(parent->exec_ns, parent->forked_ns) > f->core->start.started_ns &&
@@ -134,7 +168,7 @@ static struct facts facts_of(const struct core *core, const struct life *zombie,
 /* For how long this program has had it, as far as that was watched. */
 static uint64_t had_for_ns(const struct facts *f)
 {
-	return elapsed(f->now_ns, later(f->since_ns, f->parent ? f->parent->exec_ns : 0));
+	return elapsed(f->now_ns, f->since_ns);
 }
 
 static bool is_early(const struct facts *f)
@@ -156,16 +190,15 @@ static bool reaped_before(const struct facts *f)
 	return !f->program_seen && f->tasks && f->tasks->flags & LT_TASKS_REAPED_BEFORE;
 }
 
-/* What it asked for before this one died was this program's if its newest call then was. */
+/* By what is counted now, or was when this one died: that can have been forgotten since. */
 static bool has_waited(const struct facts *f)
 {
 	const struct death *death = f->zombie->death;
-	const struct lt_waits *then = f->calls.calls && death ? &death->parent_waits : &f->waits;
-	uint64_t exec_ns = f->parent->exec_ns;
+	const struct lt_waits *then = death ? &death->parent_waits : &f->waits;
 
 	return f->reaping->reaped || reaped_before(f) ||
-	       (!only_looks(f) && f->waits.last_ns >= exec_ns) ||
-	       (then->calls > then->nowait && then->last_ns >= exec_ns);
+	       (are_of_the_program(f, &f->waits) && !only_look(&f->waits)) ||
+	       (are_of_the_program(f, then) && !only_look(then));
 }
 
 /* Longer than it ever took, and than somebody might. */
@@ -189,8 +222,14 @@ static bool asks_for_clones(const struct facts *f)
 {
 	const struct lt_waits *calls = &f->calls;
 
-	return calls->calls && calls->wclone == calls->calls && !calls->wall &&
+	return calls->wclone && calls->wclone == calls_for_the_dead(calls) && !calls->wall &&
 	       f->zombie->exit_signal == SIGCHLD;
+}
+
+/* It is in a call that could take a child. */
+static bool reaps_by(const struct lt_thread *thread)
+{
+	return thread->flags & LT_THREAD_WAITS && takes_the_dead(thread->call, thread->options);
 }
 
 /* A thread is in a call for any child, whenever that began. Those that wait are told first. */
@@ -199,10 +238,18 @@ static bool is_in_wait_for_any(const struct facts *f)
 	for (uint32_t i = 0; f->tasks && i < f->tasks->told; i++) {
 		const struct lt_thread *thread = &f->tasks->thread[i];
 
-		if (thread->flags & LT_THREAD_WAITS && thread->which == LT_WAIT_ANY &&
-		    !(thread->options & (WNOWAIT | __WCLONE)))
+		if (reaps_by(thread) && thread->which == LT_WAIT_ANY &&
+		    !(thread->options & __WCLONE))
 			return true;
 	}
+	return false;
+}
+
+static bool is_in_wait_for_others(const struct facts *f)
+{
+	for (uint32_t i = 0; f->tasks && i < f->tasks->told; i++)
+		if (reaps_by(&f->tasks->thread[i]) && f->tasks->thread[i].which != LT_WAIT_ANY)
+			return true;
 	return false;
 }
 
@@ -221,15 +268,16 @@ static bool asks_for_this(const struct facts *f)
 	const struct lt_waits *calls = &f->calls;
 
 	return calls->calls && calls->last_which == LT_WAIT_PID && calls->last_pid > 0 &&
-	       (uint32_t)calls->last_pid == f->zombie->ns_pid && !(calls->last_options & WNOWAIT);
+	       (uint32_t)calls->last_pid == f->zombie->ns_pid &&
+	       takes_the_dead(calls->last_call, calls->last_options);
 }
 
 static bool asks_for_others(const struct facts *f)
 {
 	const struct lt_waits *calls = &f->calls;
 
-	return (calls->calls > calls->nowait && calls->pid + calls->group + calls->pidfd) ||
-	       (f->tasks && f->tasks->waiting);
+	return (!only_looks(f) && calls->pid + calls->group + calls->pidfd) ||
+	       is_in_wait_for_others(f);
 }
 
 static uint32_t live_threads(const struct lt_tasks *tasks)
@@ -289,7 +337,8 @@ static bool signals_otherwise(const struct life *zombie)
 /* Such a child, and not every call was one that sees it. */
 static bool may_be_overlooked(const struct facts *f)
 {
-	return signals_otherwise(f->zombie) && f->calls.wall + f->calls.wclone < f->calls.calls;
+	return signals_otherwise(f->zombie) &&
+	       f->calls.wall + f->calls.wclone < calls_for_the_dead(&f->calls);
 }
 
 static bool has_no_sigchld(const struct facts *f)
@@ -372,8 +421,8 @@ static bool stopped_waiting(const struct facts *f)
 
 static bool falls_behind(const struct facts *f)
 {
-	return is_judged(f) && !may_be_overlooked(f) && f->calls.calls > 1 && !only_looks(f) &&
-	       has_reaped_since(f) && !is_overdue(f) &&
+	return is_judged(f) && !may_be_overlooked(f) && calls_for_the_dead(&f->calls) > 1 &&
+	       !only_looks(f) && has_reaped_since(f) && !is_overdue(f) &&
 	       elapsed(f->now_ns, f->reaping->last_reaped_ns) < patience_ns(f) &&
 	       !has_one_wait_per_signal(f);
 }
@@ -449,6 +498,8 @@ static const char *since_when(const struct facts *f)
 
 	if (f->since_ns == zombie->zombie_ns)
 		return "it died";
+	if (f->parent && f->since_ns == f->parent->exec_ns)
+		return "the parent's last exec";
 	return zombie->death && f->since_ns == zombie->death->adopted_ns ? "it was adopted" :
 									   "the watch began";
 }
@@ -481,6 +532,7 @@ static void say_calls(char text[WHY_TEXT_SIZE], const struct facts *f)
 	say_count(text, &lead, calls->pid, "for a pid");
 	say_count(text, &lead, calls->group, "for a group");
 	say_count(text, &lead, calls->pidfd, "for a pidfd");
+	say_count(text, &lead, calls->calls - calls_for_the_dead(calls), "only for stops");
 	for (int i = 0; i < LT_WAIT_OUTCOMES; i++)
 		if (ends[i])
 			say_count(text, &lead, calls->outcome[i], ends[i]);
@@ -490,13 +542,14 @@ static void say_calls(char text[WHY_TEXT_SIZE], const struct facts *f)
 	say_call(text, calls->last_call, calls->last_which, calls->last_pid, calls->last_options);
 }
 
-/* How its first parent had it says nothing of one that adopted it since. */
+/* How its first parent had it says nothing of one that adopted it since, or of a new program. */
 static void say_sigchld(char text[WHY_TEXT_SIZE], const struct facts *f)
 {
 	static const char *const names[] = { "SIG_DFL", "SIG_IGN", "a handler" };
 	const struct death *death = f->zombie->death;
 	bool told = death && f->zombie->flags & LT_LIFE_NOTIFY_SEEN && death->disposition < 3 &&
-		    !death->adopted_ns;
+		    !death->adopted_ns &&
+		    (!f->parent || f->parent->exec_ns <= f->zombie->zombie_ns);
 	bool threads = f->tasks && f->tasks->threads > 1;
 
 	if (told)
@@ -622,7 +675,8 @@ static void tell_never(const struct facts *f, char text[WHY_TEXT_SIZE])
 	uint64_t began_ns = later(parent->exec_ns, parent->forked_ns);
 
 	say_id(text, f->core, parent->id);
-	say(text, " has made no %swait call since %s, ", f->waits.nowait ? "reaping " : "",
+	say(text, " has made no %swait call since %s, ",
+	    are_of_the_program(f, &f->waits) ? "reaping " : "",
 	    !f->program_seen ? "it was first seen" :
 	    parent->exec_ns  ? "its last exec" :
 			       "its birth");
@@ -645,7 +699,7 @@ static void tell_stopped(const struct facts *f, char text[WHY_TEXT_SIZE])
 			    " (or what ran in it before an exec) reaped before it was watched" :
 			    " waited before, and is not seen to have taken any");
 	}
-	say(text, f->calls.calls && only_looks(f) ? "; has only looked for " : "; silent for ");
+	say(text, f->calls.calls && only_looks(f) ? "; no call that reaps for " : "; silent for ");
 	say_age(text, f->quiet_ns);
 }
 
@@ -690,7 +744,7 @@ static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
 	} else if (asks_for_this(f) || asks_for_any(f)) {
 		say(text,
 		    "the parent asked for %s, and none took it: a call does not when it is "
-		    "for another thread's (__WNOTHREAD), or not for the dead (no WEXITED)%s",
+		    "for another thread's (__WNOTHREAD)%s",
 		    asks_for_this(f) ? "this one" : "any child",
 		    may_be_overlooked(f) ? ", or lacks __WALL, as its exit signal is not SIGCHLD" :
 					   "");

@@ -38,6 +38,7 @@
  *	not wait for it; the "grandchild" lives on
  * middle-leaks: forks a middle one that keeps a child, and waits for it
  * stops-only: blocked in a call for any child that has stopped
+ * stops-beside: polls for any child that has stopped, and reaps its own by their pids
  */
 #include "cast.h"
 
@@ -682,6 +683,18 @@ static void stops_only(void)
 	stand_still();
 }
 
+static void stops_beside(void)
+{
+	siginfo_t info;
+
+	keep_child();
+	ready();
+	for (;; sleep_ms(100)) {
+		waitid(P_ALL, 0, &info, WSTOPPED | WNOHANG);
+		waitpid(make_child(), NULL, 0);
+	}
+}
+
 static void *wait_for_own(void *unused)
 {
 	(void)unused;
@@ -727,6 +740,7 @@ static const struct {
 	{ "double-fork", double_fork },
 	{ "middle-leaks", middle_leaks },
 	{ "stops-only", stops_only },
+	{ "stops-beside", stops_beside },
 	{ "wclone-only", wclone_only },
 	{ "thread-waits-for-one", thread_waits_for_one },
 	{ "unread-signalfd", unread_signalfd },

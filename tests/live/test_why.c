@@ -51,7 +51,8 @@ static const struct way {
 	  true },
 	{ "double-fork", "never-waits", "has made no wait call since its birth", "frees 1", true },
 	{ "middle-leaks", "never-waits", "has made no wait call since its birth", "frees 1", true },
-	{ "stops-only", "unknown", "none took it", "frees 1", true },
+	{ "stops-only", "never-waits", "has made no reaping wait call", "frees 1", true },
+	{ "stops-beside", "waits-for-others", "only for stops", "frees 1", true },
 	{ "wclone-only", "waits-for-others", "waits with __WCLONE only", "frees 1", true },
 	{ "thread-waits-for-one", "waits-for-others", "for a pid", "frees 1", true },
 	{ "unread-signalfd", "never-waits", "was blocked", "frees 2", true },
@@ -187,6 +188,7 @@ CAUSE(of_another_thread, "other-thread")
 CAUSE(double_fork_of_one_that_does_not_wait, "double-fork")
 CAUSE(double_fork_whose_middle_one_leaks, "middle-leaks")
 CAUSE(waits_for_stops_only, "stops-only")
+CAUSE(waits_for_stops_beside, "stops-beside")
 CAUSE(looking_by_pid_is_not_waiting, "looks-by-pid")
 CAUSE(of_another_thread_by_its_pid, "other-thread-by-pid")
 CAUSE(waits_with_wclone_only, "wclone-only")

@@ -151,10 +151,52 @@ Test(why, never_waits_since_its_exec)
 	feed_exec(bench, 70, PARENT, "/bin/x", "x");
 	feed_death(bench, DIED, 100, 0, LT_SIG_DFL, waits_of_parent(3, 0, 0, 60));
 	expect_cause(bench, JUDGED, 100, "never-waits");
-	feed_waits(bench, JUDGED, waits_of_parent(9, 0, 6, JUDGED - 1)); /* it only looks */
+	feed_waits(bench, JUDGED, waits_of_parent(6, 0, 6, JUDGED - 1)); /* it only looks */
 	expect_cause(bench, JUDGED, 100, "never-waits");
-	feed_waits(bench, JUDGED, waits_of_parent(10, 0, 6, JUDGED));
+	feed_waits(bench, JUDGED, waits_of_parent(7, 0, 6, JUDGED));
 	expect_cause(bench, JUDGED, 100, "unknown");
+	bench_free(bench);
+}
+
+/* What a program asked for, before it made way for one that only looks. */
+Test(why, waits_for_others_before_an_exec)
+{
+	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
+
+	child_dies(bench, DIED, 100);
+	feed_waits(bench, DIED + 1000, waits_of_parent(0, 4, 1, DIED + 1000));
+	expect_cause(bench, DIED + 1000, 100, "waits-for-others");
+	feed_exec(bench, DIED + 1010, PARENT, "/bin/x", "x");
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "never-waits", "%s", words);
+	expect_words(words, "no wait call since the parent's last exec, the last one 4s ago");
+	cr_assert_not(strstr(words, "SIGCHLD had"), "the program before: %s", words);
+	feed_waits(bench, JUDGED, waits_of_parent(5, 0, 5, JUDGED - 1));
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "never-waits", "%s", words);
+	expect_words(words, "5 wait calls since the parent's last exec: 5 for any child");
+	bench_free(bench);
+}
+
+/* Calls for any that has stopped take no dead one. */
+Test(why, for_stops_beside)
+{
+	struct bench *bench = with_parent();
+	struct lt_waits waits = waits_of_parent(0, 0, 0, JUDGED - 1);
+	char words[WHY_TEXT_SIZE];
+
+	waits.calls = 10;
+	waits.last_call = LT_WAITID;
+	child_dies(bench, DIED, 100);
+	feed_waits(bench, JUDGED, waits);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "never-waits", "%s", words);
+	expect_words(words, "10 wait calls since it died: 10 only for stops");
+	waits.pid = 5;
+	waits.calls = 15;
+	feed_waits(bench, JUDGED, waits);
+	child_dies(bench, JUDGED - 1000, 101);
+	feed_free(bench, JUDGED, 101);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "waits-for-others", "%s", words);
+	expect_words(words, "15 wait calls since it died: 5 for a pid, 10 only for stops");
 	bench_free(bench);
 }
 
