@@ -167,7 +167,7 @@ struct lt_waits {
 	__u32 last_options;
 	__u8 last_call;	 /* enum lt_wait_call_kind */
 	__u8 last_which; /* enum lt_wait_which */
-	__u16 program; /* tells apart what it runs before and after an exec; 0: not known */
+	__u16 program;	 /* tells apart what it runs before and after an exec; 0: not known */
 	/* of the calls whose end was observed */
 	__u64 outcome[LT_WAIT_OUTCOMES];
 	__u64 blocked_ns;
@@ -587,9 +587,10 @@ struct lt_pass {
 #define LT_PROC_ARGS 0x1 /* the command line was read (it may be empty) */
 #define LT_PROC_EXE 0x2	 /* the path of the executable was read */
 #define LT_PROC_ARGS_CUT 0x4
-#define LT_PROC_CGROUP 0x8   /* only wanted, never sent: it comes as LT_CGROUP */
-#define LT_PROC_TASKS 0x10   /* likewise, as LT_TASKS */
-#define LT_PROC_ADOPTER 0x20 /* likewise, as LT_ADOPTER, and not from /proc */
+#define LT_PROC_CGROUP 0x8    /* only wanted, never sent: it comes as LT_CGROUP */
+#define LT_PROC_TASKS 0x10    /* likewise, as LT_TASKS */
+#define LT_PROC_ADOPTER 0x20  /* likewise, as LT_ADOPTER, and not from /proc */
+#define LT_PROC_IO_URING 0x40 /* with LT_PROC_TASKS: whether it holds an io_uring */
 
 struct lt_proc {
 	struct lt_hdr hdr;
@@ -617,7 +618,8 @@ struct lt_thread {
 #define LT_TASKS_FROZEN 0x1	   /* its cgroup is */
 #define LT_TASKS_REAPED_BEFORE 0x2 /* children that were waited for are accounted to it */
 #define LT_TASKS_CALLS 0x4	   /* what system calls its threads are in could be read */
-#define LT_TASKS_FREEZER 0x8 /* frozen by cgroup v1's freezer: by a cgroup of that hierarchy */
+#define LT_TASKS_FREEZER 0x8   /* frozen by cgroup v1's freezer: by a cgroup of that hierarchy */
+#define LT_TASKS_IO_URING 0x10 /* it holds an io_uring, which can wait for children */
 #define LT_THREADS_TOLD 8
 
 /* The threads of a process. Those that wait are told first. */

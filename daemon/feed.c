@@ -359,9 +359,10 @@ static void feed_wants(struct daemon *daemon, struct wants *wants)
 	limit_looks(daemon, wants);
 	for (size_t i = 0; i < wants->count; i++) {
 		const struct want *want = &wants->all[i];
+		uint32_t io_uring = kernel_io_uring_waits(daemon->kernel) ? LT_PROC_IO_URING : 0;
 
 		all |= want->flags;
-		proc_read(want->id, want->cgroup, want->flags, boot_ns(), feed, daemon);
+		proc_read(want->id, want->cgroup, want->flags | io_uring, boot_ns(), feed, daemon);
 	}
 	if (all & LT_PROC_ADOPTER)
 		kernel_scan(daemon->kernel, feed_adopter, &adopters);

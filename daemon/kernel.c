@@ -53,6 +53,7 @@ struct kernel {
 	struct kernel_hook hooks[KERNEL_HOOKS];
 	__u64 evicted[LT_BOUNDED];
 	bool has_cookies;
+	bool io_uring_waits;
 	struct pins *pins;
 	uint64_t quiet_ns;	    /* the gate was closed since then, when this daemon opened it */
 	struct told told[TOLD_MAX]; /* the latest, of the ring before */
@@ -141,6 +142,7 @@ struct kernel_offers {
 	bool group_dead;
 	bool release_fentry, release_kprobe;
 	bool cookies;
+	bool io_uring_waits;
 };
 
 static int parse_btf(struct btf **btf, const char *path)
@@ -162,6 +164,8 @@ static struct kernel_offers find_offers(const struct btf *btf)
 		.release_fentry = offers_hook(btf, RELEASE_FENTRY),
 		.release_kprobe = offers_hook(btf, RELEASE_KPROBE),
 		.cookies = offers_hook(btf, UPROBE_COOKIES),
+		/* f31ecf671ddc, 6.7: IORING_OP_WAITID */
+		.io_uring_waits = offers_function(btf, "io_waitid_prep"),
 	};
 }
 
@@ -537,6 +541,7 @@ static int open_parts(struct kernel *kernel, const struct kernel_options *option
 	int err = load_tracepoints(kernel, options, &offers, &opts);
 
 	kernel->has_cookies = offers.cookies;
+	kernel->io_uring_waits = offers.io_uring_waits;
 	if (!err)
 		err = map_counters(kernel);
 	if (!err)
@@ -779,6 +784,11 @@ const struct kernel_hook *kernel_hooks(const struct kernel *kernel)
 }
 
 /* ---- reading ---- */
+
+bool kernel_io_uring_waits(const struct kernel *kernel)
+{
+	return kernel->io_uring_waits;
+}
 
 bool kernel_has_cookies(const struct kernel *kernel)
 {

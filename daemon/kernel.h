@@ -53,6 +53,9 @@ const struct kernel_hook *kernel_hooks(const struct kernel *kernel);
 /* Whether the ends of calls can only be watched by taxing every system call. */
 bool kernel_calls_tax(const struct kernel *kernel);
 
+/* Whether an io_uring can wait for children: nothing tells of those calls. */
+bool kernel_io_uring_waits(const struct kernel *kernel);
+
 /*
  * Where they tax: watches the ends of fork and wait calls, or does so no more.
  * why_not stands in the hooks' values while they are off. Returns 0 or -errno.

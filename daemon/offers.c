@@ -142,6 +142,11 @@ bool offer_is_there(const struct btf *btf, const struct offer *offer)
 	return true;
 }
 
+bool offers_function(const struct btf *btf, const char *name)
+{
+	return function_args(btf, name) >= 0;
+}
+
 bool offers_hook(const struct btf *btf, const char *hook)
 {
 	for (size_t i = 0; i < hook_offer_count; i++)

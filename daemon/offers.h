@@ -40,6 +40,7 @@ extern const struct offer hook_offers[];
 extern const size_t hook_offer_count;
 
 bool offer_is_there(const struct btf *btf, const struct offer *offer);
+bool offers_function(const struct btf *btf, const char *name);
 /* By the hook's name; false for one that is in no line. */
 bool offers_hook(const struct btf *btf, const char *hook);
 

@@ -2,6 +2,7 @@
 #include "proc.h"
 
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -329,8 +330,44 @@ static bool read_status(int dir, char *status, size_t size)
 	return true;
 }
 
+/* arch/x86/entry/syscalls/syscall_32.tbl, arch/arm64/tools/syscall_32.tbl */
+#if defined(__x86_64__)
+#define COMPAT_WAITID 284
+#else
+#define COMPAT_WAITID 280
+#endif
+
+static const struct wait_number {
+	bool compat; /* of 32-bit programs */
+	unsigned long nr;
+	enum lt_wait_call_kind call;
+} wait_numbers[] = {
+	{ false, SYS_wait4, LT_WAIT4 }, { false, SYS_waitid, LT_WAITID },   { true, 7, LT_WAITPID },
+	{ true, 114, LT_WAIT4 },	{ true, COMPAT_WAITID, LT_WAITID },
+};
+
+static bool wait_of(bool compat, unsigned long nr, __u8 *call)
+{
+	for (size_t i = 0; i < sizeof(wait_numbers) / sizeof(wait_numbers[0]); i++) {
+		if (wait_numbers[i].compat != compat || wait_numbers[i].nr != nr)
+			continue;
+		*call = wait_numbers[i].call;
+		return true;
+	}
+	return false;
+}
+
+/* elf(5): 32-bit programs number their calls otherwise. */
+static bool is_compat(int process)
+{
+	unsigned char ident[EI_NIDENT];
+
+	return read_file(process, "exe", (char *)ident, sizeof(ident)) == sizeof(ident) &&
+	       ident[EI_CLASS] == ELFCLASS32;
+}
+
 /* proc_pid_syscall(5): the call's number and its arguments in hexadecimal, or a word. */
-static void read_call(int dir, struct lt_thread *thread, struct lt_tasks *e)
+static void read_call(int dir, bool compat, struct lt_thread *thread, struct lt_tasks *e)
 {
 	uint64_t args[4] = { 0 };
 	char text[256], *at;
@@ -342,20 +379,18 @@ static void read_call(int dir, struct lt_thread *thread, struct lt_tasks *e)
 	text[len] = '\0';
 	e->flags |= LT_TASKS_CALLS;
 	nr = strtoul(text, &at, 10);
-	if (at == text || (nr != SYS_wait4 && nr != SYS_waitid))
+	if (at == text || !wait_of(compat, nr, &thread->call))
 		return;
 	for (int i = 0; i < 4; i++)
 		args[i] = strtoull(at, &at, 16);
 	thread->flags |= LT_THREAD_WAITS;
-	if (nr == SYS_wait4) {
-		thread->call = LT_WAIT4;
+	if (thread->call != LT_WAITID) {
 		thread->pid = (int32_t)args[0];
 		thread->which = thread->pid == -1 ? LT_WAIT_ANY :
 				thread->pid > 0	  ? LT_WAIT_PID :
 						    LT_WAIT_GROUP;
 		thread->options = (uint32_t)args[2];
 	} else {
-		thread->call = LT_WAITID;
 		thread->pid = args[0] == P_ALL ? -1 : (int32_t)args[1];
 		thread->which = args[0] == P_ALL  ? LT_WAIT_ANY :
 				args[0] == P_PID  ? LT_WAIT_PID :
@@ -395,7 +430,7 @@ static void tell_thread(const struct lt_thread *thread, struct lt_tasks *e)
 	e->thread[at] = *thread;
 }
 
-static void read_thread(int tasks, const char *name, struct lt_tasks *e)
+static void read_thread(int tasks, const char *name, bool compat, struct lt_tasks *e)
 {
 	int dir = openat(tasks, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct lt_thread thread = { .tid = (__u32)strtoul(name, NULL, 10) };
@@ -408,7 +443,7 @@ static void read_thread(int tasks, const char *name, struct lt_tasks *e)
 		thread.state = (__u8)status_value(status, "\nState:\t")[0];
 		if (status_mask(status, "\nSigBlk:") & 1U << (SIGCHLD - 1))
 			thread.flags |= LT_THREAD_BLOCKS_SIGCHLD;
-		read_call(dir, &thread, e);
+		read_call(dir, compat, &thread, e);
 		len = read_file(dir, "wchan", thread.wchan, sizeof(thread.wchan) - 1);
 		if (len <= 0 || !strcmp(thread.wchan, "0"))
 			memset(thread.wchan, 0, sizeof(thread.wchan));
@@ -422,6 +457,7 @@ static void read_threads(int process, struct lt_tasks *e)
 {
 	int fd = openat(process, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	bool compat = is_compat(process);
 	const struct dirent *entry;
 
 	if (!dir) {
@@ -431,7 +467,7 @@ static void read_threads(int process, struct lt_tasks *e)
 	}
 	while (e->looked < THREADS_LOOKED && (entry = readdir(dir)))
 		if (*entry->d_name != '.')
-			read_thread(fd, entry->d_name, e);
+			read_thread(fd, entry->d_name, compat, e);
 	closedir(dir);
 }
 
@@ -484,8 +520,31 @@ static uint32_t frozen_by(int process)
 	return frozen;
 }
 
-static void read_tasks(int dir, struct lt_id id, const struct stat_line *line, uint64_t now_ns,
-		       record_fn fn, void *user)
+/* So many descriptors are looked at: a look takes a microsecond each. */
+#define FILES_LOOKED 1024
+
+/* One that its descriptors lead to: of one that is only registered nothing is seen. */
+static bool holds_io_uring(int process)
+{
+	static const char name[] = "anon_inode:[io_uring]";
+	int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), looked = 0;
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+	bool holds = false;
+	char target[64];
+
+	while (dir && !holds && looked++ < FILES_LOOKED && (entry = readdir(dir)))
+		holds = readlinkat(fd, entry->d_name, target, sizeof(target)) == sizeof(name) - 1 &&
+			!memcmp(target, name, sizeof(name) - 1);
+	if (dir)
+		closedir(dir);
+	else if (fd >= 0)
+		close(fd);
+	return holds;
+}
+
+static void read_tasks(int dir, struct lt_id id, const struct stat_line *line, uint32_t flags,
+		       uint64_t now_ns, record_fn fn, void *user)
 {
 	union record record = { 0 };
 	struct lt_tasks *e = &record.tasks;
@@ -502,6 +561,8 @@ static void read_tasks(int dir, struct lt_id id, const struct stat_line *line, u
 	e->sig_caught = status_mask(status, "\nSigCgt:");
 	if (line->child_faults)
 		e->flags |= LT_TASKS_REAPED_BEFORE;
+	if (flags & LT_PROC_IO_URING && holds_io_uring(dir))
+		e->flags |= LT_TASKS_IO_URING;
 	read_threads(dir, e);
 	if (!e->running)
 		e->flags |= frozen_by(dir);
@@ -521,7 +582,7 @@ void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint
 	if (flags & LT_PROC_CGROUP && cgroup.id)
 		read_cgroup(dir, &line, cgroup, now_ns, fn, user);
 	if (flags & LT_PROC_TASKS)
-		read_tasks(dir, id, &line, now_ns, fn, user);
+		read_tasks(dir, id, &line, flags, now_ns, fn, user);
 	record.hdr.kind = LT_PROC;
 	record.hdr.time_ns = now_ns;
 	record.proc.id = id;

@@ -98,6 +98,7 @@ static json_t *view_tasks(const struct life *life, const struct viewer *viewer)
 	set(object, "traced", integer(tasks->traced));
 	set(object, "waiting", integer(tasks->waiting));
 	set(object, "frozen", json_boolean(tasks->flags & LT_TASKS_FROZEN));
+	set(object, "io_uring", json_boolean(tasks->flags & LT_TASKS_IO_URING));
 	set(object, "sigchld_pending", json_boolean(tasks->sig_pending & sigchld));
 	set(object, "sigchld_ignored", json_boolean(tasks->sig_ignored & sigchld));
 	set(object, "sigchld_caught", json_boolean(tasks->sig_caught & sigchld));

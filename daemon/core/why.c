@@ -408,10 +408,17 @@ static bool does_not_wait(const struct facts *f)
 	return is_judged(f) && !is_in_d(f) && !is_in_wait_for_any(f);
 }
 
+/* Calls by it are not counted. */
+static bool holds_io_uring(const struct facts *f)
+{
+	return f->look && f->look->flags & LT_TASKS_IO_URING;
+}
+
 /* Who came before us may be in a call that was never counted. */
 static bool never_waits(const struct facts *f)
 {
-	return does_not_wait(f) && !has_waited(f) && (f->program_seen || f->tasks);
+	return does_not_wait(f) && !has_waited(f) && !holds_io_uring(f) &&
+	       (f->program_seen || f->tasks);
 }
 
 static bool stopped_waiting(const struct facts *f)
@@ -582,6 +589,8 @@ static void say_threads(char text[WHY_TEXT_SIZE], const struct facts *f)
 		say(text, "%s", i ? ", " : ", in ");
 		say_call(text, thread->call, thread->which, thread->pid, thread->options);
 	}
+	if (tasks->flags & LT_TASKS_IO_URING && has_waited(f))
+		say(text, "; it holds an io_uring, whose waits are not seen");
 }
 
 /* ---- what is told then ---- */
@@ -748,6 +757,11 @@ static void tell_unknown(const struct facts *f, char text[WHY_TEXT_SIZE])
 		    asks_for_this(f) ? "this one" : "any child",
 		    may_be_overlooked(f) ? ", or lacks __WALL, as its exit signal is not SIGCHLD" :
 					   "");
+	} else if (!has_waited(f) && holds_io_uring(f)) {
+		say(text,
+		    "the parent has made no %swait call, but holds an io_uring: whether it "
+		    "waits for others by that (IORING_OP_WAITID) is not seen",
+		    are_of_the_program(f, &f->waits) ? "reaping " : "");
 	} else if (!has_waited(f)) {
 		say(text, "the parent's threads have not been looked at: one may be in a wait call "
 			  "that began before the watch");

@@ -38,9 +38,11 @@
  *	not wait for it; the "grandchild" lives on
  * middle-leaks: forks a middle one that keeps a child, and waits for it
  * stops-only: blocked in a call for any child that has stopped
+ * by-io-uring: waits for another by an io_uring alone
+ * 32-bit: is a 32-bit program in waitpid() for another
  * stops-beside: polls for any child that has stopped, and reaps its own by their pids
  */
-#include "cast.h"
+#include "uring.h"
 
 #include <sys/signalfd.h>
 
@@ -683,6 +685,33 @@ static void stops_only(void)
 	stand_still();
 }
 
+static void by_io_uring(void)
+{
+	static siginfo_t info;
+	pid_t other = make_sleeper();
+
+	keep_child();
+	uring__waitid(other, &info, 0);
+	ready();
+	stand_still();
+}
+
+static void in_32_bit(void)
+{
+	char path[256] = "", pid[16];
+	pid_t other = make_sleeper();
+
+	keep_child();
+	ready();
+	snprintf(pid, sizeof(pid), "%d", other);
+	if (readlink("/proc/self/exe", path, sizeof(path) - 8) < 0)
+		fail("/proc/self/exe");
+	strcpy(strrchr(path, '/') + 1, "wait32");
+	execl(path, path, pid, (char *)NULL);
+	say("lacks", "32-bit programs: %s", strerrorname_np(errno));
+	stand_still();
+}
+
 static void stops_beside(void)
 {
 	siginfo_t info;
@@ -740,6 +769,8 @@ static const struct {
 	{ "double-fork", double_fork },
 	{ "middle-leaks", middle_leaks },
 	{ "stops-only", stops_only },
+	{ "by-io-uring", by_io_uring },
+	{ "32-bit", in_32_bit },
 	{ "stops-beside", stops_beside },
 	{ "wclone-only", wclone_only },
 	{ "thread-waits-for-one", thread_waits_for_one },

@@ -8,11 +8,9 @@
  * Each call's answer is said as answer (reaped, reported, nothing or the errno)
  * and answer.child, in the order of their ends.
  */
-#include "cast.h"
+#include "uring.h"
 
-#include <linux/io_uring.h>
 #include <sched.h>
-#include <sys/mman.h>
 
 static const char text[] = "wait|any|pid|group|own-group|nohang|wall|wclone|echild|"
 			   "waitid-any|waitid-pid|waitid-group|waitid-pidfd|nowait|"
@@ -376,46 +374,14 @@ static void by_threads(pid_t pid)
 
 /* ---- io_uring ---- */
 
-#define OP_WAITID 50 /* IORING_OP_WAITID, from 6.7 on */
-
-static void *map_uring(int fd, size_t size, off_t what)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, what);
-
-	if (memory == MAP_FAILED)
-		fail("mmap of the io_uring");
-	return memory;
-}
-
 static void by_uring(pid_t pid)
 {
-	struct io_uring_params params = { .flags = 0 };
 	siginfo_t info = { .si_pid = 0 };
-	struct io_uring_sqe *sqe;
-	char *ring;
-	int fd = syscall(SYS_io_uring_setup, 1, &params), res;
+	int fd = uring__waitid(pid, &info, 1);
 
-	if (fd < 0) {
-		say("lacks", "io_uring: %s", strerrorname_np(errno));
+	if (fd < 0)
 		return;
-	}
-	ring = map_uring(fd, 4096, IORING_OFF_SQ_RING);
-	sqe = map_uring(fd, 4096, IORING_OFF_SQES);
-	*sqe = (struct io_uring_sqe){ .opcode = OP_WAITID,
-				      .fd = pid,
-				      .len = P_PID,
-				      .addr2 = (uintptr_t)&info,
-				      .file_index = WEXITED };
-	*(uint32_t *)(ring + params.sq_off.array) = 0;
-	__atomic_store_n((uint32_t *)(ring + params.sq_off.tail), 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
-		fail("io_uring_enter");
-	res = ((struct io_uring_cqe *)(ring + params.cq_off.cqes))->res;
 	close(fd);
-	if (res < 0) {
-		say("lacks", "IORING_OP_WAITID: %s", strerrorname_np(-res));
-		return;
-	}
 	say("waitid.pid", "%d", info.si_pid);
 	say("waitid.code", "%d", info.si_code);
 	say("waitid.status", "%d", info.si_status);

@@ -65,6 +65,13 @@ static const struct way {
 
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
+/* And what not each host can do. */
+static const struct way by_io_uring = { "by-io-uring", "unknown",
+					"has made no wait call, but holds an io_uring", "frees 1",
+					true };
+static const struct way in_32_bit = { "32-bit", "waits-for-others", "in waitpid(pid ", "frees 1",
+				      true };
+
 static const struct way *way_of(const char *name)
 {
 	const struct way *way = ways;
@@ -156,6 +163,33 @@ static void tell(const char *name)
 	cast__end(cast);
 	cast__free(cast);
 	lt__stop(lt);
+}
+
+static void tell_where_possible(const struct way *way)
+{
+	struct lt *lt = start();
+	struct cast *cast = keep(way);
+	char why[128] = "";
+
+	lt_await(cast__count(cast, "lacks") || all_told(lt, cast, way), "%s is not told as %s",
+		 way->name, way->cause);
+	if (cast__count(cast, "lacks"))
+		snprintf(why, sizeof(why), "%s", cast__str(cast, "lacks", 0));
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+	if (*why)
+		cr_skip_test("%s", why);
+}
+
+LT_TEST(why, waits_by_io_uring)
+{
+	tell_where_possible(&by_io_uring);
+}
+
+LT_TEST(why, parent_of_32_bits)
+{
+	tell_where_possible(&in_32_bit);
 }
 
 #define CAUSE(test, way)   \

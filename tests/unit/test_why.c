@@ -224,6 +224,25 @@ Test(why, only_looks)
 	bench_free(bench);
 }
 
+/* What it asks for by an io_uring nobody counts; what it reaps by it is seen. */
+Test(why, by_io_uring)
+{
+	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
+
+	child_dies(bench, DIED, 100);
+	feed_tasks(bench, JUDGED, 'S', LT_TASKS_IO_URING, 0);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "unknown", "%s", words);
+	expect_words(words, "has made no wait call, but holds an io_uring");
+	feed_death(bench, JUDGED, 101, 0, LT_SIG_DFL, (struct lt_waits){ 0 });
+	feed_free(bench, JUDGED + 10, 101);
+	feed_tasks(bench, JUDGED + 8000, 'S', LT_TASKS_IO_URING, 0);
+	cr_assert_str_eq(cause_of(bench, JUDGED + 8000, 100, words), "stopped-waiting", "%s",
+			 words);
+	expect_words(words, "it holds an io_uring, whose waits are not seen");
+	bench_free(bench);
+}
+
 /* Who was there before may be in a call that nobody counted. */
 Test(why, unknown_until_its_threads_are_seen)
 {
