@@ -274,7 +274,7 @@ static void note_id(void *user, struct lt_id id)
 	note_want(user, id, (struct lt_cgroup_id){ 0 }, 0);
 }
 
-/* Who is asked for, when a pass of the iterator is made only to see their adopters. */
+/* Who is asked for, when a pass of the iterator is made only to see them and their adopters. */
 struct adopters {
 	struct daemon *daemon;
 	const struct wants *wants;
@@ -286,13 +286,16 @@ static void feed_adopter(void *user, const void *record, size_t len)
 	const struct lt_life *e = record;
 	struct lt_adopter adopter = { .hdr = { .size = sizeof(adopter), .kind = LT_ADOPTER } };
 
-	if (len < sizeof(*e) || e->hdr.kind != LT_SCAN || !e->adopted_by.pid)
+	if (len < sizeof(*e) || e->hdr.kind != LT_SCAN)
 		return;
 	for (size_t i = 0; i < adopters->wants->count; i++) {
 		const struct want *want = &adopters->wants->all[i];
 
 		if (!(want->flags & LT_PROC_ADOPTER) || want->id.pid != e->id.pid ||
 		    want->id.start_ns != e->id.start_ns)
+			continue;
+		feed(adopters->daemon, record, len); /* nothing tells that its cgroup is another */
+		if (!e->adopted_by.pid)
 			continue;
 		adopter.hdr.time_ns = boot_ns();
 		adopter.id = e->id;

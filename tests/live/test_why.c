@@ -383,6 +383,31 @@ LT_TEST(why, frozen_by_the_freezer_controller)
 	tell_frozen(FREEZER, "freezer.state", "FROZEN", "is frozen, with its cgroup;");
 }
 
+/* Into a service's: what is to be restarted is told by the first answer. */
+LT_TEST(why, parent_moved_to_another_cgroup)
+{
+	const char *root = root_of(UNIFIED), *group;
+	struct janitor janitor = janitor_start(root);
+	struct lt *lt = lt__start("--zombie-age", ZOMBIE_AGE, "--repair-interval", "1h", NULL);
+	struct cast *cast = keep(way_of("never"));
+	const char *child = cast__str(cast, "child", 0);
+	json_t *why;
+
+	lt_await(has_cause(lt, (pid_t)cast__int(cast, "child", 0), "never-waits"), "before");
+	group = make_group(root, "/lt-test.slice/lt-why.service");
+	lt_require(write_to_group(group, "cgroup.procs", cast__str(cast, "parent", 0)),
+		   "cgroup.procs");
+	why = ask(lt, child);
+	expect(why, "parent.unit=lt-why.service");
+	lt_require(strstr(str_at(why, "clear_now"), "restarting lt-why.service frees 1"), "%s",
+		   str_at(why, "clear_now"));
+	json_decref(why);
+	cast__end(cast);
+	cast__free(cast);
+	janitor_end(&janitor);
+	lt__stop(lt);
+}
+
 /* ---- all of them ---- */
 
 static bool all_ways_told(struct lt *lt, struct cast *casts[WAYS])
