@@ -134,8 +134,9 @@ static void print_holds(FILE *out, const json_t *document, const json_t *row)
 	const char *cause, *lead = ": ";
 	json_t *count;
 
-	fprintf(out, "%-10s %" PRIu64 " alive, %" PRIu64 " zombies", "children",
-		number(children, "alive"), number(children, "zombies"));
+	fprintf(out, "%-10s %" PRIu64 " alive, %" PRIu64 " zombie%s", "children",
+		number(children, "alive"), number(children, "zombies"),
+		number(children, "zombies") == 1 ? "" : "s");
 	json_object_foreach(at(document, "holds"), cause, count) {
 		fprintf(out, "%s%" PRId64 " %s", lead, (int64_t)json_integer_value(count), cause);
 		lead = ", ";

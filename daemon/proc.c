@@ -570,6 +570,16 @@ static void read_tasks(int dir, struct lt_id id, const struct stat_line *line, u
 		send(&record, sizeof(*e) + e->told * sizeof(*e->thread), fn, user);
 }
 
+uint64_t proc_process_of(uint64_t tid)
+{
+	char path[40], status[4096];
+
+	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/status", tid);
+	if (proc_read_text(AT_FDCWD, path, status, sizeof(status)) <= 0)
+		return 0;
+	return strtoull(status_value(status, "\nTgid:"), NULL, 10);
+}
+
 void proc_read(struct lt_id id, struct lt_cgroup_id cgroup, uint32_t flags, uint64_t now_ns,
 	       record_fn fn, void *user)
 {

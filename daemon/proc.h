@@ -49,6 +49,8 @@ struct proc_hiding proc_hiding(void);
 int proc_open(struct lt_id id);
 /* At most size bytes of a file there, as a string. Returns how many, or -errno. */
 ssize_t proc_read_text(int dir, const char *name, char *text, size_t size);
+/* The process that a thread is of, by the thread's number; 0: there is no such thread. */
+uint64_t proc_process_of(uint64_t tid);
 /* How many tasks a process is: its threads; 0 if it is gone. */
 uint64_t proc_threads(struct lt_id id);
 

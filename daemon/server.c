@@ -841,6 +841,22 @@ static enum MHD_Result stream_records(struct request *request)
 	return result;
 }
 
+/* The number of a thread is no process's; of whose processes one may know, it is told. */
+static void say_unknown(const struct request *request, uint64_t pid, char *words, size_t size)
+{
+	const struct core *core = request->server->context.core;
+	uint64_t process = proc_process_of(pid);
+	json_t *its = process && process != pid ?
+			      view_why(core, core_now_ns(core), process, &request->viewer) :
+			      NULL;
+
+	if (its)
+		snprintf(words, size, "%" PRIu64 " is a thread of process %" PRIu64, pid, process);
+	else
+		snprintf(words, size, "nothing is known of a process with pid %" PRIu64, pid);
+	json_decref(its);
+}
+
 static enum MHD_Result answer_why(struct request *request)
 {
 	const struct server_context *context = &request->server->context;
@@ -854,7 +870,7 @@ static enum MHD_Result answer_why(struct request *request)
 	why = view_why(context->core, core_now_ns(context->core), pid, &request->viewer);
 	if (why)
 		return answer_json(request->connection, MHD_HTTP_OK, why);
-	snprintf(words, sizeof(words), "nothing is known of a process with pid %" PRIu64, pid);
+	say_unknown(request, pid, words, sizeof(words));
 	return answer_error(request->connection, MHD_HTTP_NOT_FOUND, words);
 }
 

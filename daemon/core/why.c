@@ -577,6 +577,8 @@ static void say_threads(char text[WHY_TEXT_SIZE], const struct facts *f)
 	if (!tasks)
 		return;
 	say(text, "; %" PRIu32 " thread%s", tasks->threads, tasks->threads == 1 ? "" : "s");
+	if (tasks->looked < tasks->threads)
+		say(text, ", %" PRIu32 " of them looked at", tasks->looked);
 	say_count(text, &lead, tasks->running, "running");
 	say_count(text, &lead, tasks->sleeping, "sleeping");
 	say_count(text, &lead, tasks->uninterruptible, "in D");
@@ -669,13 +671,14 @@ static void tell_others(const struct facts *f, char text[WHY_TEXT_SIZE])
 static void tell_coalesced(const struct facts *f, char text[WHY_TEXT_SIZE])
 {
 	const struct lt_reaping *reaping = f->reaping;
+	uint64_t calls = elapsed(f->waits.any, reaping->any_before);
 
 	say_id(text, f->core, f->parent->id);
 	say(text,
 	    " makes one wait for each SIGCHLD: of %" PRIu64 " children that died %" PRIu64
-	    " did so while a SIGCHLD was pending, and %" PRIu64 " waits for any child were made",
-	    (uint64_t)reaping->notified, (uint64_t)reaping->coalesced,
-	    elapsed(f->waits.any, reaping->any_before));
+	    " did so while a SIGCHLD was pending, and %" PRIu64 " call%s for any child %s made",
+	    (uint64_t)reaping->notified, (uint64_t)reaping->coalesced, calls, calls == 1 ? "" : "s",
+	    calls == 1 ? "was" : "were");
 }
 
 static void tell_never(const struct facts *f, char text[WHY_TEXT_SIZE])

@@ -654,6 +654,32 @@ LT_TEST(why, bad_words)
 	lt__stop(lt);
 }
 
+/* Other tools give the numbers of threads, too. */
+LT_TEST(why, of_a_thread)
+{
+	const struct way *way = way_of("thread-waits-for-one");
+	struct lt *lt = start();
+	struct cast *cast = keep(way);
+	pid_t parent = parent_of(cast, way), tid = 0;
+	char path[64], words[64], number[16];
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", parent);
+	dir = opendir(path);
+	while ((!tid || tid == parent) && (entry = readdir(dir)))
+		tid = atoi(entry->d_name);
+	closedir(dir);
+	lt_require(tid != parent, "no other thread");
+	json_decref(lt__await_row(lt, "ps", parent, "state=running"));
+	snprintf(number, sizeof(number), "%d", tid);
+	snprintf(words, sizeof(words), "%d is a thread of process %d", tid, parent);
+	require_complaint(ARGV(LIFETRACE, "why", "--socket", lt__socket(lt), number), 1, words);
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 /* ---- evidence that changes while it is read ---- */
 
 #define ROUNDS_MAX 256

@@ -571,8 +571,13 @@ Test(why, coalesced)
 Test(why, coalesced_is_a_habit)
 {
 	struct bench *bench = burst(3, 3);
+	char words[WHY_TEXT_SIZE];
 
 	expect_cause(bench, DIED + 2000, 105, "coalesced-sigchld");
+	bench_free(bench);
+	bench = burst(1, 1);
+	cause_of(bench, JUDGED, 105, words);
+	expect_words(words, "a SIGCHLD was pending, and 1 call for any child was made;");
 	bench_free(bench);
 }
 
