@@ -751,6 +751,16 @@ static __always_inline __u64 scan_zombie_ns(struct task_struct *leader, __u64 no
 	return there && there < here && here - there < now_ns ? now_ns - (here - there) : now_ns;
 }
 
+/*
+ * All of its process are dead, and a tracer holds this thread: only when it is
+ * released the parent is told and can reap (kernel/exit.c, delay_group_leader()).
+ */
+static __always_inline bool delays_leader(struct task_struct *task)
+{
+	return task->ptrace && task->exit_state == EXIT_ZOMBIE &&
+	       task->group_leader->exit_state == EXIT_ZOMBIE && !task->signal->live.counter;
+}
+
 SEC("iter/task")
 int on_scan(struct bpf_iter__task *ctx)
 {
@@ -758,30 +768,32 @@ int on_scan(struct bpf_iter__task *ctx)
 	struct seq_file *seq = ctx->meta->seq;
 	struct lt_life *e = scan_scratch_get();
 	__u64 now_ns = bpf_ktime_get_boot_ns();
+	struct task_struct *leader;
 
-	if (!task || !e || !lt_is_leader(task))
+	if (!task || !e || !(lt_is_leader(task) || delays_leader(task)))
 		return 0;
+	leader = task->group_leader;
 	__builtin_memset(e, 0, sizeof(*e));
 	lt_fill_hdr(&e->hdr, LT_SCAN, sizeof(*e));
-	lt_id_of(&e->id, task);
-	lt_id_of(&e->parent, task->real_parent);
+	lt_id_of(&e->id, leader);
+	lt_id_of(&e->parent, leader->real_parent);
 	if (task->ptrace)
 		lt_id_of(&e->tracer, task->parent);
-	lt_cgroup_of(&e->cgroup, task);
-	e->state = scan_state(task);
-	e->forked_ns = task->start_boottime;
+	lt_cgroup_of(&e->cgroup, leader);
+	e->state = lt_is_leader(task) ? scan_state(leader) : LT_ZOMBIE;
+	e->forked_ns = leader->start_boottime;
 	if (e->state == LT_ZOMBIE)
-		e->zombie_ns = scan_zombie_ns(task, now_ns);
+		e->zombie_ns = scan_zombie_ns(leader, now_ns);
 	else if (e->state != LT_EXITING)
-		find_adopter(&e->adopted_by, task);
-	e->uid = lt_uid_of(task);
-	e->ns_pid = lt_pid_at(task, lt_ns_level(task));
-	e->exit_code = lt_exit_code(task);
-	e->exit_signal = task->exit_signal;
-	e->flags = LT_LIFE_INFERRED | (task->flags & PF_KTHREAD ? LT_LIFE_KERNEL : 0);
+		find_adopter(&e->adopted_by, leader);
+	e->uid = lt_uid_of(leader);
+	e->ns_pid = lt_pid_at(leader, lt_ns_level(leader));
+	e->exit_code = lt_exit_code(leader);
+	e->exit_signal = leader->exit_signal;
+	e->flags = LT_LIFE_INFERRED | (leader->flags & PF_KTHREAD ? LT_LIFE_KERNEL : 0);
 	if (e->state == LT_ZOMBIE || e->state == LT_EXITING)
 		e->flags |= LT_LIFE_HAS_STATUS;
-	lt_comm_of(e->comm, task);
+	lt_comm_of(e->comm, leader);
 	bpf_seq_write(seq, e, sizeof(*e));
 	return 0;
 }

@@ -274,6 +274,25 @@ LT_TEST(why, traced)
 	lt__stop(lt);
 }
 
+/* Not the leader: its parent is told of its end when that thread is gone, too. */
+LT_TEST(why, a_thread_of_it_is_traced)
+{
+	struct lt *lt = lt__start("--zombie-age", ZOMBIE_AGE, "--repair-interval", "1s", NULL);
+	struct cast *cast = cast__start("traced", "thread", NULL);
+	pid_t child = (pid_t)cast__int(cast, "child", 0);
+	json_t *row;
+
+	cast__hold(cast, "held");
+	row = lt__await_row(lt, "zombies", child, "cause=traced exit.how=exited exit.status=14");
+	lt_require(strstr(str_at(row, "evidence"), cast__str(cast, "tracer", 0)), "%s",
+		   str_at(row, "evidence"));
+	json_decref(row);
+	cast__go(cast);
+	lt_await(lt__row(lt, "zombies", child) == NULL, "reaped, and shown as a zombie");
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 /* A parent that a tracer has stopped; it goes on when that lets it. */
 LT_TEST(why, parent_is_traced)
 {
