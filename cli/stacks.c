@@ -39,7 +39,9 @@ struct unwinding {
 	pid_t pid;
 	struct snapshot now;
 	uint64_t pcs[FRAMES_MAX];
+	bool is_call[FRAMES_MAX]; /* the pc is after a call, not what is carried out next */
 	size_t count;
+	size_t first;	  /* of these, that came from the unwinder */
 	bool missed;	  /* memory that a step out of the last frame asked for */
 	const char *ends; /* why there is no outer frame; NULL: it is the outermost */
 };
@@ -152,12 +154,19 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {
 static int on_frame(Dwfl_Frame *frame, void *user)
 {
 	struct unwinding *unwinding = user;
+	size_t at = unwinding->count;
+	bool activation;
 	Dwarf_Addr pc;
 
-	if (unwinding->count == FRAMES_MAX || !dwfl_frame_pc(frame, &pc, NULL))
+	if (at == FRAMES_MAX)
 		return DWARF_CB_ABORT;
-	unwinding->pcs[unwinding->count++] = pc;
-	unwinding->missed = false;
+	unwinding->missed = false; /* the next line reads what the frame above this one needs */
+	if (!dwfl_frame_pc(frame, &pc, &activation))
+		return DWARF_CB_ABORT;
+	unwinding->pcs[at] = pc;
+	/* the first is not in a call, unless that of clone() was stepped out of */
+	unwinding->is_call[at] = at == unwinding->first ? at > 0 : !activation;
+	unwinding->count++;
 	return DWARF_CB_OK;
 }
 
@@ -220,9 +229,11 @@ static void unwind(struct unwinding *unwinding)
 	unwinding->count = 0;
 	unwinding->missed = false;
 	if (!has_table(unwinding->dwfl, pc)) {
+		unwinding->is_call[0] = false;
 		unwinding->pcs[unwinding->count++] = pc;
 		err = !step_out_of_clone(unwinding);
 	}
+	unwinding->first = unwinding->count;
 	if (!err)
 		err = dwfl_getthread_frames(unwinding->dwfl, OWN_TID, on_frame, unwinding);
 	unwinding->ends = end_of(unwinding, err);
@@ -292,7 +303,8 @@ static json_t *frames_of(const struct unwinding *unwinding)
 	json_t *frames = json_array();
 
 	for (size_t i = 0; i < unwinding->count; i++)
-		json_array_append_new(frames, frame_of(unwinding->dwfl, unwinding->pcs[i], i > 0));
+		json_array_append_new(frames, frame_of(unwinding->dwfl, unwinding->pcs[i],
+						       unwinding->is_call[i]));
 	return frames;
 }
 
@@ -511,34 +523,74 @@ json_t *stacks_of_parent(const json_t *stacks, const json_t *leak)
 
 /* ---- as text ---- */
 
-static void print_frame(const json_t *frame)
+/* A note on a file is told once: noted holds those that were. */
+static void print_note(const json_t *frame, json_t *noted)
 {
-	char function[CELL_SIZE], file[CELL_SIZE], module[CELL_SIZE], note[CELL_SIZE];
+	char note[CELL_SIZE], build_id[CELL_SIZE], words[2 * CELL_SIZE + 32];
+
+	if (!json_is_string(json_object_get(frame, "note")))
+		return;
+	snprintf(words, sizeof(words), "%s; build-id %s", member(frame, "note", note),
+		 member(frame, "build_id", build_id));
+	if (!json_object_get(noted, words))
+		printf(" (%s)", words);
+	json_object_set_new(noted, words, json_true());
+}
+
+/* A function that calls itself is one line, with how many times it is there. */
+static void print_frame(const json_t *frame, size_t times, json_t *noted)
+{
+	char function[CELL_SIZE], file[CELL_SIZE], module[CELL_SIZE];
 
 	printf("      %s", member(frame, "function", function));
 	if (json_is_string(json_object_get(frame, "file")))
 		printf(" %s:%" PRIu64, member(frame, "file", file), number(frame, "line"));
 	else
 		printf(" %s+0x%" PRIx64, member(frame, "module", module), number(frame, "offset"));
-	if (json_is_string(json_object_get(frame, "note")))
-		printf(" (%s; build-id %s)", member(frame, "note", note),
-		       member(frame, "build_id", file));
+	if (times > 1)
+		printf(", %zu times", times);
+	print_note(frame, noted);
 	putchar('\n');
+}
+
+static bool are_same_calls(const json_t *a, const json_t *b)
+{
+	json_t *keys[] = { key_of(a), key_of(b) };
+	bool same = json_equal(keys[0], keys[1]);
+
+	json_decref(keys[0]);
+	json_decref(keys[1]);
+	return same;
+}
+
+static void print_frames(const json_t *frames, json_t *noted)
+{
+	size_t count = json_array_size(frames), next;
+
+	for (size_t i = 0; i < count; i = next) {
+		const json_t *frame = json_array_get(frames, i);
+
+		for (next = i + 1; next < count; next++)
+			if (!are_same_calls(frame, json_array_get(frames, next)))
+				break;
+		print_frame(frame, next - i, noted);
+	}
 }
 
 void print_stacks(const json_t *leak)
 {
-	const json_t *groups = json_object_get(leak, "stacks"), *group, *frame;
+	const json_t *groups = json_object_get(leak, "stacks"), *group;
 	uint64_t zombies = number(leak, "zombies"), told = 0;
+	json_t *noted = json_object();
 	char comm[CELL_SIZE];
-	size_t i, j;
+	size_t i;
 
 	printf("\n%" PRIu64 " %s\n", number(leak, "pid"), member(leak, "comm", comm));
 	json_array_foreach(groups, i, group) {
-		printf("  %" PRIu64 " zombies forked by\n", number(group, "zombies"));
+		printf("  %" PRIu64 " zombie%s forked by\n", number(group, "zombies"),
+		       number(group, "zombies") == 1 ? "" : "s");
 		told += number(group, "zombies");
-		json_array_foreach(json_object_get(group, "frames"), j, frame)
-			print_frame(frame);
+		print_frames(json_object_get(group, "frames"), noted);
 		if (json_is_string(json_object_get(group, "incomplete")))
 			printf("      … (%s)\n", member(group, "incomplete", comm));
 	}
@@ -546,4 +598,5 @@ void print_stacks(const json_t *leak)
 		printf("  %" PRIu64 " without a stack: forked before any was taken or before an "
 		       "exec, or too many\n",
 		       zombies - told);
+	json_decref(noted);
 }

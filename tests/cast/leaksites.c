@@ -11,6 +11,8 @@
  *	that may not be read, that nobody has ever touched, that is not ours, and
  *	to the last words before such memory
  * deep: by site_a, 20 KiB of stack below main
+ * fault: by the handler of a signal that the first instruction of site_faults raises
+ * recursion: by site_a, below site_recursive, which is there 8 times
  * exec: by site_a; once told, it runs cat, and has them still
  */
 #include "cast.h"
@@ -90,6 +92,41 @@ SITE void site_deep(int depth)
 	__asm__ volatile("" : : "r"(local) : "memory");
 	site_a(depth);
 	__asm__ volatile("" : : : "memory");
+}
+
+SITE void site_recursive(int depth)
+{
+	if (depth)
+		site_recursive(depth - 1);
+	else
+		site_a(depth);
+	__asm__ volatile("" : : : "memory");
+}
+
+/* ---- in a signal's handler ---- */
+
+static char *guarded; /* a page */
+
+static void on_fault(int sig)
+{
+	(void)sig;
+	leaf_fork();
+	if (mprotect(guarded, 1, PROT_READ | PROT_WRITE))
+		fail("mprotect");
+}
+
+SITE void site_faults(char *page)
+{
+	*(volatile char *)page = 1;
+}
+
+SITE void fault_once(void)
+{
+	guarded = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (guarded == MAP_FAILED)
+		fail("mmap");
+	set_handler(SIGSEGV, on_fault, 0);
+	site_faults(guarded);
 }
 
 /* ---- stack pointers that lead nowhere ---- */
@@ -199,6 +236,10 @@ static void leak_once(const char *how)
 		site_popen();
 	} else if (!strcmp(how, "exec")) {
 		site_a(0);
+	} else if (!strcmp(how, "fault")) {
+		fault_once();
+	} else if (!strcmp(how, "recursion")) {
+		site_recursive(7);
 	} else if (!strcmp(how, "deep")) {
 		site_deep(0);
 	} else {

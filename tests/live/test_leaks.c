@@ -750,6 +750,35 @@ LT_TEST(stacks, of_popen)
 	check_library("popen", "site_popen main");
 }
 
+/* What a signal interrupted is no call: its place is the instruction itself. */
+LT_TEST(stacks, of_a_signals_handler)
+{
+	check_library("fault", "leaf_fork on_fault site_faults fault_once main");
+}
+
+LT_TEST(stacks, of_a_recursion)
+{
+	struct lt *lt = start_stacks();
+	struct cast *cast = cast__start("leaksites", "recursion", "1", NULL);
+	struct output output;
+	char number[16];
+	json_t *groups;
+
+	await_bait(lt, cast);
+	cast__go(cast);
+	cast__hold(cast, "leaked");
+	groups = stacks(lt, cast__pid(cast));
+	require_through(groups, "site_a site_recursive site_recursive main", 1);
+	json_decref(groups);
+	snprintf(number, sizeof(number), "%d", cast__pid(cast));
+	lt__run(lt, &output, "leaks", "--stacks", "--pid", number, NULL);
+	lt_require(strstr(output.out, ", 7 times\n") && strstr(output.out, "1 zombie forked by\n"),
+		   "%s", output.out);
+	output__free(&output);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
 /* What cannot be unwound is told as far as it could be, and with a word why it ends there. */
 static void check_cut(const char *how, const char *innermost, const char *word)
 {
