@@ -105,12 +105,31 @@ static pid_t next_thread(Dwfl *dwfl, void *user, void **thread)
 	return OWN_TID;
 }
 
+static bool is_x86(const struct snapshot *now)
+{
+	return now->reg_count == 17;
+}
+
+/*
+ * arm64 signs return addresses in the bits from that of the highest address of
+ * programs on up to the 54th (ptrauth_user_pac_mask()). Our own stack lies as
+ * high as anybody's; of what is no address nothing is asked.
+ */
+static uint64_t without_signature(const struct snapshot *now, uint64_t word)
+{
+	uint64_t high = (uint64_t)__builtin_frame_address(0), all = UINT64_MAX;
+	int bits = 64 - __builtin_clzll(high);
+
+	return is_x86(now) ? word : word & ~(all << bits & all >> 9);
+}
+
 static bool read_word(const struct snapshot *now, uint64_t address, uint64_t *word)
 {
 	if (address < now->begin || now->len < sizeof(*word) ||
 	    address - now->begin > now->len - sizeof(*word))
 		return false;
 	memcpy(word, now->bytes + (address - now->begin), sizeof(*word));
+	*word = without_signature(now, *word);
 	return true;
 }
 
@@ -137,10 +156,9 @@ static bool set_registers(Dwfl_Thread *thread, void *user)
 {
 	struct unwinding *unwinding = user;
 	struct snapshot *now = &unwinding->now;
-	bool x86 = now->reg_count == 17;
 
 	dwfl_thread_state_register_pc(thread, *pc_of(now));
-	return dwfl_thread_state_registers(thread, 0, (unsigned)now->reg_count - !x86,
+	return dwfl_thread_state_registers(thread, 0, (unsigned)now->reg_count - !is_x86(now),
 					   (const Dwarf_Word *)now->regs);
 }
 
@@ -200,7 +218,7 @@ static bool step_out_of_clone(struct unwinding *unwinding)
 	struct snapshot *now = &unwinding->now;
 	uint64_t pc = now->regs[30];
 
-	if (now->reg_count == 17) {
+	if (is_x86(now)) {
 		unwinding->missed = !read_word(now, now->regs[7], &pc);
 		now->regs[7] += sizeof(uint64_t);
 	}
@@ -336,6 +354,8 @@ static bool read_snapshot(struct snapshot *now, const json_t *stack)
 	*now = (struct snapshot){ .reg_count = len / sizeof(uint64_t) };
 	if (known)
 		memcpy(now->regs, regs, len);
+	for (size_t i = 0; known && i < now->reg_count; i++)
+		now->regs[i] = without_signature(now, now->regs[i]);
 	free(regs);
 	now->begin = strtoull(string_at(stack, "begin"), NULL, 16);
 	now->bytes = unhex(string_at(stack, "bytes"), &now->len);
