@@ -44,6 +44,14 @@ static const struct set {
 	  { "on_user_fault_any", "on_kernel_fault_any" } },
 };
 
+/* Where no set is offered, by what was wanted. */
+static const char *const why_off[] = {
+	[COW_OFF] = "cow = off",
+	[COW_AUTO] = "this kernel has neither do_wp_page nor page_fault_user",
+	[COW_COPIES] = "this kernel has no do_wp_page",
+	[COW_FAULTS] = "this kernel has no page_fault_user",
+};
+
 static bool is_offered(const struct btf *btf, const struct set *set)
 {
 	bool has_huge = btf__find_by_name_kind(btf, HUGE_FUNCTION, BTF_KIND_FUNC) > 0;
@@ -127,10 +135,7 @@ struct cow *cow_open(const struct cow_options *options, char hook[COW_HOOK_SIZE]
 {
 	int err;
 
-	snprintf(hook, COW_HOOK_SIZE, "off: %s",
-		 options->wanted == COW_OFF ?
-			 "cow = off" :
-			 "this kernel has neither do_wp_page nor page_fault_user");
+	snprintf(hook, COW_HOOK_SIZE, "off: %s", why_off[options->wanted]);
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
 		const struct set *set = &sets[i];
 		struct cow *cow;

@@ -3,10 +3,20 @@
 
 #include <string.h>
 
+/* 2aa6ac03516d ("arm64: ftrace: Add direct call support", 6.4): fentry needs it, x86 had it before 5.10. */
+#if defined(__aarch64__)
+#define FENTRY_NEEDS_DIRECT_CALLS true
+#define SINCE_FENTRY(since_x86) .since = "2aa6ac03516d, 6.4"
+#else
+#define FENTRY_NEEDS_DIRECT_CALLS false
+#define SINCE_FENTRY(since_x86) .since = since_x86
+#endif
+
 /* clang-format off */
 #define TP(tracepoint, arguments) { NEED_TRACEPOINT, tracepoint, arguments }
 #define FN(function, arguments) { NEED_FUNCTION, function, arguments }
 #define HELPER(helper) { NEED_HELPER, helper, 0 }
+#define FENTRY { NEED_FENTRY, NULL, 0 }
 #define KPROBES FN("register_kprobe", 1)
 #define OFFER(need, name, ...) .what = need, .hook = name, .needs = { __VA_ARGS__ }
 #define TAXES .on_demand = true
@@ -26,7 +36,7 @@ const struct offer hook_offers[] = {
 
 	{ OFFER("zombie", "tp_btf/signal_generate", TP("signal_generate", 5)) },
 
-	{ OFFER("reap", "fentry/release_task", FN("release_task", 1)) },
+	{ OFFER("reap", "fentry/release_task", FN("release_task", 1), FENTRY), SINCE_FENTRY(NULL) },
 	{ OFFER("reap", "kprobe/release_task", FN("release_task", 1), KPROBES) },
 	{ OFFER("reap", "tp_btf/sched_process_free", TP("sched_process_free", 1)),
 	  .not_seen = "when a reap is, to some 30 ms (an RCU grace period); and by whom, unless a "
@@ -34,7 +44,7 @@ const struct offer hook_offers[] = {
 
 	{ OFFER("wait", "tp_btf/sched_process_wait", TP("sched_process_wait", 1)) },
 
-	{ OFFER("wait_results", "fexit/do_wait", FN("do_wait", 1)),
+	{ OFFER("wait_results", "fexit/do_wait", FN("do_wait", 1), FENTRY), SINCE_FENTRY(NULL),
 	  .not_seen = "waits by io_uring" },
 	{ OFFER("wait_results", "kretprobe/do_wait", FN("do_wait", 1), KPROBES),
 	  .not_seen = "waits by io_uring; a child's death from its stop, in a call that asked for "
@@ -44,7 +54,7 @@ const struct offer hook_offers[] = {
 	{ OFFER("wait_results", "tp_btf/sys_exit", TP("sys_exit", 2)), TAXES,
 	  .not_seen = NOT_BY_SYSCALLS },
 
-	{ OFFER("fork_cost", "fentry/kernel_clone", FN("kernel_clone", 1)) },
+	{ OFFER("fork_cost", "fentry/kernel_clone", FN("kernel_clone", 1), FENTRY), SINCE_FENTRY(NULL) },
 	{ OFFER("fork_cost", "kprobe/kernel_clone", FN("kernel_clone", 1), KPROBES) },
 	{ OFFER("fork_cost", "tp/syscalls/sys_enter_clone", FN("perf_syscall_enter", -1)), TAXES,
 	  .not_seen = NOT_BY_CLONES },
@@ -52,8 +62,8 @@ const struct offer hook_offers[] = {
 	  .not_seen = NOT_BY_CLONES },
 
 	/* before it do_huge_pmd_wp_page() takes a struct by value, which fentry refuses */
-	{ OFFER("cow", "fentry/do_wp_page", FN("do_wp_page", 1), FN("do_huge_pmd_wp_page", 1)),
-	  .since = "5db4f15c4fd7, 5.14",
+	{ OFFER("cow", "fentry/do_wp_page", FN("do_wp_page", 1), FN("do_huge_pmd_wp_page", 1), FENTRY),
+	  SINCE_FENTRY("5db4f15c4fd7, 5.14"),
 	  .not_seen = "huge pages of hugetlbfs" },
 	{ OFFER("cow", "kprobe/do_wp_page", FN("do_wp_page", 1), KPROBES),
 	  .not_seen = "huge pages of hugetlbfs" },
@@ -63,7 +73,7 @@ const struct offer hook_offers[] = {
 	  .not_seen = "most writes of the kernel itself to shared pages; huge pages of hugetlbfs" },
 	{ OFFER("cow", "tp_btf/page_fault_user (shared mappings count as reuses)",
 		TP("page_fault_user", 3), TP("page_fault_kernel", 3)),
-	  .since = "x86 only",
+	  .since = "3.13; x86 only",
 	  .not_seen = "most writes of the kernel itself to shared pages; huge pages of hugetlbfs; "
 		      "a reuse apart from a first write to a shared mapping" },
 
@@ -119,6 +129,18 @@ static bool has_helper(const struct btf *btf, const char *name)
 	return false;
 }
 
+/* dbaccb618f9d ("ftrace: Store direct called addresses in their ops", 6.4): there only with direct calls. */
+static bool has_direct_calls(const struct btf *btf)
+{
+	int id = btf__find_by_name_kind(btf, "ftrace_ops", BTF_KIND_STRUCT);
+	const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (__u32)id) : NULL;
+
+	for (int i = 0; type && i < btf_vlen(type); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_members(type)[i].name_off), "direct_call"))
+			return true;
+	return false;
+}
+
 static bool has(const struct btf *btf, enum btf_need need, const char *name, int args)
 {
 	switch (need) {
@@ -128,6 +150,8 @@ static bool has(const struct btf *btf, enum btf_need need, const char *name, int
 		return args < 0 ? function_args(btf, name) >= 0 : function_args(btf, name) == args;
 	case NEED_HELPER:
 		return has_helper(btf, name);
+	case NEED_FENTRY:
+		return !FENTRY_NEEDS_DIRECT_CALLS || has_direct_calls(btf);
 	case NEED_NOTHING:
 		break;
 	}

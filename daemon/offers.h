@@ -19,6 +19,7 @@ enum btf_need {
 	NEED_TRACEPOINT, /* with at least so many arguments */
 	NEED_FUNCTION,	 /* with exactly so many arguments; -1: any */
 	NEED_HELPER,	 /* a value of enum bpf_func_id */
+	NEED_FENTRY,	 /* programs at functions' entries and exits */
 };
 
 #define OFFER_NEEDS 3
