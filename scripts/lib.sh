@@ -62,6 +62,10 @@ iproute2          cmd:ip
 '
 VM_NEEDS='
 qemu-system-x86   cmd:qemu-system-x86_64
+qemu-system-arm   cmd:qemu-system-aarch64
+gcc-aarch64-linux-gnu cmd:aarch64-linux-gnu-gcc
+binutils          cmd:readelf
+mmdebstrap        cmd:mmdebstrap
 busybox-static    cmd:busybox
 cpio              cmd:cpio
 '
