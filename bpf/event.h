@@ -816,13 +816,14 @@ struct lt_alert_policy {
 	__u64 storm_for_ns;
 	__u64 pids_within_ns; /* 0: never */
 	__u64 settle_ns;
-	__u32 host_len, reserved;
-	char text[]; /* the host's name */
+	__u32 host_len;
+	__u32 self_pid; /* the daemon's; 0: not told */
+	char text[];	/* the host's name */
 };
 
 struct lt_alert {
 	struct lt_hdr hdr;
-	struct lt_id parent; /* whose leak it is about; pid 0: the host's */
+	struct lt_id parent; /* whose leak it is, or who bears a storm; pid 0: nobody */
 	__u64 since_ns;	     /* it fires since; 0: it does not */
 	__u64 held_ns;	     /* its condition holds since */
 	__u64 calm_ns;	     /* it fires, and its condition does not hold since */

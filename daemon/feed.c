@@ -159,6 +159,7 @@ void feed_alert_policy(struct daemon *daemon)
 	record.alert_policy.storm_for_ns = settings->alert_forks_for_ns;
 	record.alert_policy.pids_within_ns = settings->alert_pids_within_ns;
 	record.alert_policy.settle_ns = settings->alert_settle_ns;
+	record.alert_policy.self_pid = (uint32_t)getpid();
 	record.alert_policy.host_len = (uint32_t)strlen(host);
 	feed_text(daemon, &record, LT_ALERT_POLICY, TEXTS(host));
 }

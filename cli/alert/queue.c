@@ -81,11 +81,30 @@ static void take(struct item *item, const json_t *alert)
 	json_decref(before);
 }
 
+static const char *cause_of(const json_t *alert)
+{
+	return json_string_value(json_object_get(alert, "cause")) ?: "";
+}
+
+/* It fires still, and what it says is sent with the next; a cause that is another is news. */
+static void renew(struct queue *queue, struct item *item, const json_t *alert)
+{
+	bool same_cause = !strcmp(cause_of(item->alert), cause_of(alert));
+
+	take(item, alert);
+	if (same_cause)
+		return;
+	item->version = ++queue->versions;
+	queue->changed = true;
+}
+
 bool queue_put(struct queue *queue, const json_t *alert, bool resolved)
 {
 	const char *key = key_of(alert);
 	struct item *item = key ? find(queue, key) : NULL;
 
+	if (key && item && !item->resolved && !resolved)
+		renew(queue, item, alert);
 	/* told again, or the end of what was never told */
 	if (!key || (item ? item->resolved == resolved : resolved))
 		return false;

@@ -26,6 +26,85 @@ static void tell(struct core *core, enum alert_kind kind, bool firing, const cha
 				.kind = CHANGE_ALERT, .time_ns = core->now_ns, .alert = &change });
 }
 
+/* ---- whom they are about ---- */
+
+static const struct life *holds_most(const struct core *core)
+{
+	const struct leak *leak, *most = NULL;
+
+	EACH_LEAK(core, leak)
+		if (leak->flagged > leak->quiet && (!most || leak->flagged > most->flagged))
+			most = leak;
+	return most ? most->parent : NULL;
+}
+
+/* Of a cgroup's processes, as of one that bears children which bear children. */
+static const struct cgroup_info *cgroup_that_bears_most(const struct core *core)
+{
+	const struct cgroup_info *most = NULL;
+	const struct life *life;
+
+	EACH_LIFE(core, life)
+		if (life->cgroup)
+			life->cgroup->births = 0;
+	EACH_LIFE(core, life) {
+		if (!life->cgroup || silence_of(core, life))
+			continue;
+		life->cgroup->births += births_lately(life, core->now_ns);
+		if (!most || life->cgroup->births > most->births)
+			most = life->cgroup;
+	}
+	return most;
+}
+
+static bool is_before(const struct life *a, const struct life *b)
+{
+	return life_order(&a, &b) < 0;
+}
+
+static struct lt_id who_bears_most(const struct core *core)
+{
+	const struct cgroup_info *cgroup = cgroup_that_bears_most(core);
+	const struct life *life, *most = NULL;
+	uint32_t births, best = 0;
+
+	EACH_LIFE(core, life) {
+		if (life->cgroup != cgroup || silence_of(core, life))
+			continue;
+		births = births_lately(life, core->now_ns);
+		if (births > best || (most && births == best && is_before(life, most))) {
+			best = births;
+			most = life;
+		}
+	}
+	return most ? most->id : (struct lt_id){ 0 };
+}
+
+const struct life *alert_about(const struct core *core, enum alert_kind kind)
+{
+	switch (kind) {
+	case ALERT_FLAGGED:
+		return holds_most(core);
+	case ALERT_FORK_STORM:
+		return core->alerts[kind].by.pid ? life_find(core, core->alerts[kind].by) : NULL;
+	case ALERT_LOST:
+	case ALERT_BLIND:
+		return life_of_pid(core, core->alert_policy.self_pid);
+	default:
+		return NULL;
+	}
+}
+
+/* The daemon: of what is only about itself nobody is told. */
+static bool is_self_silenced(const struct core *core)
+{
+	const struct life *self = core->silences ? alert_about(core, ALERT_BLIND) : NULL;
+
+	return self && silence_of(core, self);
+}
+
+/* ---- from a condition to an alert ---- */
+
 static uint64_t hold_ns(const struct core *core, enum alert_kind kind)
 {
 	return kind == ALERT_FORK_STORM ? core->alert_policy.storm_for_ns : 0;
@@ -39,6 +118,8 @@ static void fire_if_due(struct core *core, enum alert_kind kind, const char *rea
 	    ns_after(alert->held_ns, hold_ns(core, kind)) > core->now_ns)
 		return;
 	alert->since_ns = core->now_ns;
+	if (kind == ALERT_FORK_STORM)
+		alert->by = who_bears_most(core);
 	tell(core, kind, true, reason);
 }
 
@@ -85,10 +166,13 @@ static void end_second(struct core *core)
 	core->storm = (struct storm){ .begin_ns = core->now_ns };
 }
 
-static void count_birth(struct core *core)
+/* Those of a silenced parent do not count. */
+static void count_birth(struct core *core, const struct life *parent)
 {
 	if (ns_after(core->storm.begin_ns, NSEC_PER_SEC) <= core->now_ns)
 		end_second(core);
+	if (core->silences && parent && silence_of(core, parent))
+		return;
 	core->storm.births++;
 	if (storms(core))
 		judge(core, ALERT_FORK_STORM, true, core->storm.births, NULL);
@@ -117,14 +201,14 @@ static const char *missing_hook(const struct core *core)
 
 void alerts_judge_hooks(struct core *core)
 {
-	const char *missing = missing_hook(core);
+	const char *missing = is_self_silenced(core) ? NULL : missing_hook(core);
 
 	judge(core, ALERT_BLIND, missing != NULL, 0, missing);
 }
 
 void alerts_unseen_births(struct core *core, uint64_t count)
 {
-	judge(core, ALERT_BLIND, true, count, "birth");
+	judge(core, ALERT_BLIND, !is_self_silenced(core), count, "birth");
 	alerts_judge_hooks(core);
 }
 
@@ -135,7 +219,7 @@ static void judge_lost(struct core *core, const struct lt_counts *e)
 
 	for (int i = 0; i < LT_KERNEL_KINDS; i++)
 		lost += e->count[i];
-	judge(core, ALERT_LOST, true, lost, NULL);
+	judge(core, ALERT_LOST, !is_self_silenced(core), lost, NULL);
 	judge(core, ALERT_LOST, false, lost, NULL);
 }
 
@@ -198,7 +282,7 @@ void alerts_note(struct core *core, const struct change *change)
 {
 	switch (change->kind) {
 	case CHANGE_FORK:
-		count_birth(core);
+		count_birth(core, change->life->parent);
 		break;
 	case CHANGE_FLAGGED:
 	case CHANGE_REAP:
@@ -301,6 +385,7 @@ void alerts_apply_policy(struct core *core, const struct lt_alert_policy *e)
 	policy->storm_for_ns = e->storm_for_ns;
 	policy->settle_ns = e->settle_ns;
 	policy->pids_within_ns = e->pids_within_ns;
+	policy->self_pid = e->self_pid;
 	memcpy(policy->host, e->text, len);
 	policy->host[len] = '\0';
 	alerts_judge_flagged(core);
@@ -315,9 +400,10 @@ void alerts_apply(struct core *core, const struct lt_alert *e)
 {
 	struct life *parent = e->parent.pid ? life_find(core, e->parent) : NULL;
 
-	if (parent && parent->leak)
+	if (e->alert == ALERT_PIDS && parent && parent->leak)
 		parent->leak->pids_alert_ns = e->since_ns;
-	if (e->parent.pid || e->alert >= ALERT_KINDS || is_of_parent(e->alert))
+	if (e->alert >= ALERT_KINDS || is_of_parent(e->alert))
 		return;
-	core->alerts[e->alert] = (struct alert){ e->since_ns, e->held_ns, e->calm_ns, e->value };
+	core->alerts[e->alert] =
+		(struct alert){ e->since_ns, e->held_ns, e->calm_ns, e->value, e->parent };
 }

@@ -28,7 +28,7 @@ struct viewer;
 	X(FLAGGED, "flagged", "warning",                                                        \
 	  "see which parents do not reap: lifetrace zombies, lifetrace why PID")                \
 	X(FORK_STORM, "fork-storm", "warning",                                                  \
-	  "see who forks: lifetrace tail --kind fork")                                          \
+	  "see who bears them: lifetrace births")                                          \
 	X(LOST, "events-lost", "warning",                                                       \
 	  "raise ring_size; the table has been repaired, what is marked inferred was not seen") \
 	X(BLIND, "blind", "critical",                                                           \
@@ -57,6 +57,11 @@ struct alert_change {
 json_t *view_alerts(const struct core *core, uint64_t now_ns, const struct viewer *viewer);
 /* The fields of one, set in the object; life is a leak's parent, NULL for the host's. */
 void view_alert(json_t *object, const struct core *core, const struct alert_change *alert,
-		const struct life *life, uint64_t now_ns);
+		const struct life *life, uint64_t now_ns, const struct viewer *viewer);
+/*
+ * Whom one of the host's is about: who holds the most flagged zombies, who bears a
+ * storm, and of what lifetrace does not see lifetraced. NULL: nobody is known.
+ */
+const struct life *alert_about(const struct core *core, enum alert_kind kind);
 
 #endif

@@ -493,11 +493,12 @@ static void dump_alerts(struct dump *dump)
 	e->storm_for_ns = policy->storm_for_ns;
 	e->pids_within_ns = policy->pids_within_ns;
 	e->settle_ns = policy->settle_ns;
+	e->self_pid = (uint32_t)policy->self_pid;
 	e->host_len = dump_text(dump, policy->host, strlen(policy->host));
 	dump_end(dump);
 	for (int kind = 0; kind < ALERT_KINDS; kind++)
 		dump_alert(dump, (enum alert_kind)kind, &dump->core->alerts[kind],
-			   (struct lt_id){ 0 });
+			   dump->core->alerts[kind].by);
 }
 
 static void dump_limits(struct dump *dump, const struct leak *leak)

@@ -48,6 +48,7 @@ struct cgroup_info {
 	char pod[POD_UID_LEN + 1];
 	struct names *names; /* NULL: not known */
 	uint64_t names_ns;   /* when they were last looked up; 0: never */
+	uint32_t births;     /* while who bears a storm is looked for */
 	UT_hash_handle hh;
 };
 
@@ -252,12 +253,14 @@ struct policy {
 
 struct alert_policy {
 	uint64_t flagged_limit, storm_per_s, storm_for_ns, pids_within_ns, settle_ns;
+	uint64_t self_pid; /* the daemon's; 0: not told */
 	char host[256];
 };
 
 /* See lt_alert. */
 struct alert {
 	uint64_t since_ns, held_ns, calm_ns, value;
+	struct lt_id by; /* who bore the most when a fork storm began; pid 0: nobody */
 };
 
 /* The births of the second under way. */
@@ -384,6 +387,8 @@ static inline bool id_is(struct lt_id a, struct lt_id b)
 void life_count_birth(struct core *core, struct life *creator, uint64_t time_ns);
 /* In the last whole second before now_ns. */
 uint32_t births_per_second(const struct life *life, uint64_t now_ns);
+/* Of the second under way and of the one before it. */
+uint32_t births_lately(const struct life *life, uint64_t now_ns);
 
 /* cow.c */
 struct cow_sum cow_of(const struct life *life);

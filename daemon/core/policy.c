@@ -392,8 +392,10 @@ void policy_silenced(struct core *core)
 		weigh_quiet(core, leak);
 	if (core->totals.leaks)
 		each_leak(core, tell_open);
-	if (!core->restoring)
-		alerts_judge_flagged(core);
+	if (core->restoring)
+		return;
+	alerts_judge_flagged(core);
+	alerts_judge_hooks(core);
 }
 
 /* ---- time ---- */

@@ -342,6 +342,14 @@ uint32_t births_per_second(const struct life *life, uint64_t now_ns)
 	return second == births->second + 1 ? births->now : births->before;
 }
 
+uint32_t births_lately(const struct life *life, uint64_t now_ns)
+{
+	const struct births *births = &life_rare(life)->births;
+
+	return births_per_second(life, now_ns) +
+	       (births->second == now_ns / NSEC_PER_SEC ? births->now : 0);
+}
+
 static void count_child(struct life *parent, const struct life *child, uint32_t by)
 {
 	if (!parent)

@@ -1123,8 +1123,8 @@ static void line_LOST(const struct line *line)
 
 static void line_ALERT(const struct line *line)
 {
-	view_alert(line->object, line->core, line->change->alert, line->life,
-		   line->change->time_ns);
+	view_alert(line->object, line->core, line->change->alert, line->life, line->change->time_ns,
+		   line->viewer);
 }
 
 bool view_shows(const struct change *change, const struct viewer *viewer)

@@ -64,14 +64,33 @@ void feed(struct bench *bench, const void *record)
 		     core_kind_name(hdr->kind));
 }
 
-void feed_fork(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent)
+void feed_fork_in(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent, uint64_t cgroup)
 {
-	struct lt_fork e = { HDR(lt_fork, FORK, ms),	      .child = id_of(pid),
-			     .parent = id_of(parent),	      .creator = id_of(parent),
-			     .creator_tid = (uint32_t)parent, .exit_signal = SIGCHLD,
-			     .ns_pid = (uint32_t)pid,	      .comm = "forked" };
+	struct lt_fork e = { HDR(lt_fork, FORK, ms),  .child = id_of(pid),
+			     .parent = id_of(parent), .creator = id_of(parent),
+			     .cgroup.id = cgroup,     .creator_tid = (uint32_t)parent,
+			     .exit_signal = SIGCHLD,  .ns_pid = (uint32_t)pid,
+			     .comm = "forked" };
 
 	feed(bench, &e);
+}
+
+void feed_fork(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent)
+{
+	feed_fork_in(bench, ms, pid, parent, 0);
+}
+
+void feed_cgroup(struct bench *bench, uint64_t ms, uint64_t id, const char *path)
+{
+	union {
+		struct lt_cgroup e;
+		char bytes[1024];
+	} u = { .e = { HDR(lt_cgroup, CGROUP, ms), .cgroup.id = id } };
+
+	u.e.path_len = (uint32_t)strlen(path);
+	memcpy(u.bytes + sizeof(u.e), path, u.e.path_len);
+	u.e.hdr.size += (u.e.path_len + 7U) & ~7U;
+	feed(bench, &u.e);
 }
 
 void feed_fork_fail(struct bench *bench, uint64_t ms, uint64_t parent, unsigned err)

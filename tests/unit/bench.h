@@ -31,6 +31,9 @@ struct lt_id id_of(uint64_t pid);
 
 void feed(struct bench *bench, const void *record);
 void feed_fork(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent);
+/* In a cgroup that feed_cgroup() names. */
+void feed_fork_in(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent, uint64_t cgroup);
+void feed_cgroup(struct bench *bench, uint64_t ms, uint64_t id, const char *path);
 void feed_fork_fail(struct bench *bench, uint64_t ms, uint64_t parent, unsigned err);
 void feed_fork_end(struct bench *bench, uint64_t ms, uint64_t child, uint64_t vfork_wait_ns);
 void feed_hook(struct bench *bench, uint64_t ms, const char *what, const char *value);

@@ -7,6 +7,7 @@
 #include "core/alerts.h"
 
 #define PARENT 50
+#define SELF 40 /* the daemon */
 
 static const struct viewer everyone = { .all = true };
 
@@ -22,6 +23,7 @@ static void set_policy(struct bench *bench, uint64_t ms, uint64_t flagged, uint6
 		       .storm_for_ns = MS(forks_for_ms),
 		       .pids_within_ns = MS(60000),
 		       .settle_ns = MS(settle_ms),
+		       .self_pid = SELF,
 		       .host_len = 4 } };
 
 	memcpy(u.bytes + sizeof(u.e), "here", 4);
@@ -65,6 +67,16 @@ static const char *firing(struct bench *bench)
 			 text_at(row, "key"));
 	json_decref(document);
 	return keys;
+}
+
+/* The first that fires, as a new reference. */
+static json_t *first_alert(struct bench *bench)
+{
+	json_t *document = view_alerts(bench->core, core_now_ns(bench->core), &everyone);
+	json_t *row = json_incref(json_array_get(json_object_get(document, "alerts"), 0));
+
+	json_decref(document);
+	return row;
 }
 
 #define expect_firing(bench, keys) expect_text(firing(bench), (keys))
@@ -137,21 +149,27 @@ Test(alerts, ignored_parents_are_none)
 	bench_free(bench);
 }
 
-static void silence(struct bench *bench, uint64_t ms, uint64_t until_ms)
+static void silence_what(struct bench *bench, uint64_t ms, const char *what, uint64_t until_ms)
 {
 	union {
 		struct lt_silence e;
 		char bytes[128];
-	} u = { .e = { .hdr = { sizeof(u.e) + 8, LT_SILENCE, 0, MS(ms) },
+	} u = { .e = { .hdr = { sizeof(u.e), LT_SILENCE, 0, MS(ms) },
 		       .until_ns = MS(until_ms),
-		       .text_len = 6 } };
+		       .text_len = (uint32_t)strlen(what) } };
 	enum lt_silence_kind kind;
 	uint64_t pid = 0;
 
-	memcpy(u.bytes + sizeof(u.e), "forked", 6);
-	cr_assert_eq(silence_parse("forked", &kind, &pid), 0);
+	memcpy(u.bytes + sizeof(u.e), what, u.e.text_len);
+	u.e.hdr.size += (u.e.text_len + 7U) & ~7U;
+	cr_assert_eq(silence_parse(what, &kind, &pid), 0);
 	u.e.kind = kind;
 	feed(bench, &u.e);
+}
+
+static void silence(struct bench *bench, uint64_t ms, uint64_t until_ms)
+{
+	silence_what(bench, ms, "forked", until_ms);
 }
 
 Test(alerts, silenced_until_a_time)
@@ -327,6 +345,11 @@ Test(alerts, flagged_ones_of_silenced_parents_do_not_count)
 	feed_tick(bench, 30000);
 	expect_firing(bench, "flagged");
 	cr_assert_eq(json_integer_value(json_object_get(bench->last_line, "value")), 4);
+	expect_text(text_at(bench->last_line, "parent_comm"), "forked");
+	cr_assert(strstr(text_at(bench->last_line, "summary"), "; forked (pid 50) holds the most"),
+		  "%s", text_at(bench->last_line, "summary"));
+	cr_assert(text_at(bench->last_line, "cause"), "no cause");
+	cr_assert_eq(json_integer_value(json_object_get(bench->last_line, "oldest_ms")), 28000);
 	silence(bench, 31000, 90000); /* one that fires is over once it has been calm */
 	feed_tick(bench, 40999);
 	expect_firing(bench, "flagged");
@@ -396,6 +419,54 @@ Test(alerts, a_fork_storm_is_one_after_its_time)
 	bench_free(bench);
 }
 
+/* Who bears one each, but is one of many in a unit, is as much of it. */
+Test(alerts, a_fork_storm_names_who_bears_it)
+{
+	struct bench *bench = with_alerts(0, 100);
+	json_t *alert;
+
+	feed_cgroup(bench, 100, 7, "/system.slice/bomb.service");
+	feed_cgroup(bench, 100, 8, "/system.slice/calm.service");
+	feed_fork_in(bench, 200, 200, 1, 7);
+	feed_fork_in(bench, 300, 300, 1, 8);
+	for (uint64_t i = 0; i < 1000; i++) {
+		feed_fork_in(bench, 10000 + i * 5, 1000 + i, i ? 999 + i : 200, 7);
+		if (i % 10 == 0)
+			feed_fork_in(bench, 10000 + i * 5, 5000 + i, 300, 8);
+	}
+	expect_firing(bench, "fork-storm");
+	alert = first_alert(bench);
+	expect_text(text_at(alert, "unit"), "bomb.service");
+	expect_text(text_at(alert, "parent_comm"), "forked");
+	cr_assert(strstr(text_at(alert, "summary"), "; among those that bear them: forked"), "%s",
+		  text_at(alert, "summary"));
+	json_decref(alert);
+	bench_free(bench);
+}
+
+Test(alerts, births_of_silenced_parents_are_no_storm)
+{
+	struct bench *bench = with_alerts(0, 100);
+	json_t *alert;
+	uint64_t pid = 1000;
+
+	feed_cgroup(bench, 100, 7, "/system.slice/build.service");
+	feed_fork_in(bench, 200, 200, 1, 7);
+	silence_what(bench, 300, "build.service", 20000);
+	for (uint64_t ms = 10000; ms < 25000; ms += 5)
+		feed_fork_in(bench, ms, pid++, 200, 7);
+	expect_firing(bench, "fork-storm"); /* of those from 20 s on */
+	alert = first_alert(bench);
+	cr_assert_geq(json_integer_value(json_object_get(alert, "since_ns")), MS(22990));
+	expect_text(text_at(alert, "unit"), "build.service");
+	json_decref(alert);
+	silence_what(bench, 25000, "build.service", 90000);
+	for (uint64_t ms = 25000; ms < 37000; ms += 5)
+		feed_fork_in(bench, ms, pid++, 200, 7);
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
 Test(alerts, without_a_storm_no_second_is_waited_for)
 {
 	struct bench *bench = with_alerts(0, 100);
@@ -435,6 +506,47 @@ Test(alerts, blind_when_a_hook_goes)
 	expect_text(text_at(bench->last_line, "severity"), "critical");
 	feed_hook(bench, 300, "birth", "tp_btf/task_newtask");
 	feed_tick(bench, 10300);
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
+static void feed_self(struct bench *bench)
+{
+	feed_cgroup(bench, 60, 9, "/system.slice/lifetraced.service");
+	feed_fork_in(bench, SELF, SELF, 1, 9);
+}
+
+/* What is not seen is about the daemon: it is the one to look at, and to silence. */
+Test(alerts, of_what_is_not_seen_are_about_the_daemon)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	feed_self(bench);
+	lose(bench, 1000, 5);
+	expect_text(text_at(bench->last_line, "alert"), "events-lost");
+	expect_text(text_at(bench->last_line, "unit"), "lifetraced.service");
+	feed_hook(bench, 2000, "birth", "off: it was taken away");
+	expect_firing(bench, "events-lost blind");
+	expect_text(text_at(bench->last_line, "unit"), "lifetraced.service");
+	expect_text(text_at(bench->last_line, "parent_id"), "40-40000000");
+	bench_free(bench);
+}
+
+Test(alerts, of_a_silenced_daemon_wait)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	feed_self(bench);
+	silence_what(bench, 500, "lifetraced.service", 30000);
+	lose(bench, 1000, 5);
+	feed_hook(bench, 2000, "birth", "off: it was taken away");
+	feed_tick(bench, 29999);
+	cr_assert(!strstr(bench->told, "alert"), "%s", bench->told);
+	expect_firing(bench, "");
+	feed_tick(bench, 30000); /* what was lost is over; the hook is off still */
+	expect_firing(bench, "blind");
+	silence_what(bench, 31000, "lifetraced.service", 90000);
+	feed_tick(bench, 41000);
 	expect_firing(bench, "");
 	bench_free(bench);
 }

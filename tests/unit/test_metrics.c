@@ -273,19 +273,6 @@ Test(metrics, which_format)
 
 /* ---- pods ---- */
 
-static void feed_cgroup(struct bench *bench, uint64_t ms, uint64_t id, const char *path)
-{
-	union {
-		struct lt_cgroup e;
-		char bytes[1024];
-	} u = { .e = { .hdr = { sizeof(u.e), LT_CGROUP, 0, MS(ms) }, .cgroup.id = id } };
-
-	u.e.path_len = (uint32_t)strlen(path);
-	memcpy(u.bytes + sizeof(u.e), path, u.e.path_len);
-	u.e.hdr.size += (u.e.path_len + 7U) & ~7U;
-	feed(bench, &u.e);
-}
-
 #define CONTAINER "a9d4c1f0b7e25836a9d4c1f0b7e25836a9d4c1f0b7e25836a9d4c1f0b7e25836"
 #define OTHER "d6701ec289c56e4391acb11d07474b3139466857a305490575508a8b7a9fcf22"
 #define UID_DASHES "3b0e6a52-8f1c-4d7a-9e2b-5c6d7e8f9a01"

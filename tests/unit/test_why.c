@@ -731,41 +731,13 @@ Test(why, adopter_that_reaps_by_pid)
 	bench_free(bench);
 }
 
-static void feed_cgroup(struct bench *bench, uint64_t id, const char *path)
-{
-	union {
-		struct lt_cgroup e;
-		char bytes[512];
-	} u = { .e = { .hdr = { .kind = LT_CGROUP, .time_ns = MS(2) }, .cgroup.id = id } };
-
-	u.e.path_len = (uint32_t)strlen(path);
-	memcpy(u.e.path, path, u.e.path_len);
-	u.e.hdr.size = (uint32_t)(sizeof(u.e) + ((u.e.path_len + 7) & ~7U));
-	feed(bench, &u.e);
-}
-
-static void feed_fork_in(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent,
-			 uint64_t cgroup)
-{
-	struct lt_fork e = { .hdr = { .size = sizeof(e), .kind = LT_FORK, .time_ns = MS(ms) },
-			     .child = id_of(pid),
-			     .parent = id_of(parent),
-			     .creator = id_of(parent),
-			     .cgroup.id = cgroup,
-			     .exit_signal = SIGCHLD,
-			     .ns_pid = (uint32_t)pid,
-			     .comm = "forked" };
-
-	feed(bench, &e);
-}
-
 /* A restart of the service ends its own subreaper, too: that one adopts nobody then. */
 Test(why, adopter_that_is_restarted_with_it)
 {
 	struct bench *bench = bench_new();
 
 	feed_policy(bench, 1, 1000, 5, 600000, 5000, "");
-	feed_cgroup(bench, 7, "/system.slice/web.service");
+	feed_cgroup(bench, 2, 7, "/system.slice/web.service");
 	feed_fork(bench, 1, INIT, NOBODY);
 	feed_fork_in(bench, 5, 5, INIT, 7);
 	feed_fork_in(bench, 50, PARENT, 5, 7);
