@@ -829,7 +829,7 @@ struct lt_alert {
 	__u64 calm_ns;	     /* it fires, and its condition does not hold since */
 	__u64 value;
 	__u32 alert; /* enum alert_kind */
-	__u32 reserved;
+	__u32 hook;  /* that tells nothing: see alert_hooks; 0: none */
 };
 
 /*

@@ -17,10 +17,14 @@ const char *const alert_names[ALERT_KINDS] = {
 #undef X
 };
 
-static void tell(struct core *core, enum alert_kind kind, bool firing, const char *reason)
+const char *const alert_hooks[ALERT_HOOKS] = { NULL,	 "birth", "exec", "exit",
+					       "zombie", "reap",  "wait" };
+
+static void tell(struct core *core, enum alert_kind kind, bool firing)
 {
 	const struct alert *alert = &core->alerts[kind];
-	const struct alert_change change = { kind, firing, alert->since_ns, alert->value, reason };
+	const struct alert_change change = { kind, firing, alert->since_ns, alert->value,
+					     alert_hooks[alert->hook] };
 
 	core_tell(core, (struct change){
 				.kind = CHANGE_ALERT, .time_ns = core->now_ns, .alert = &change });
@@ -110,7 +114,7 @@ static uint64_t hold_ns(const struct core *core, enum alert_kind kind)
 	return kind == ALERT_FORK_STORM ? core->alert_policy.storm_for_ns : 0;
 }
 
-static void fire_if_due(struct core *core, enum alert_kind kind, const char *reason)
+static void fire_if_due(struct core *core, enum alert_kind kind)
 {
 	struct alert *alert = &core->alerts[kind];
 
@@ -120,12 +124,11 @@ static void fire_if_due(struct core *core, enum alert_kind kind, const char *rea
 	alert->since_ns = core->now_ns;
 	if (kind == ALERT_FORK_STORM)
 		alert->by = who_bears_most(core);
-	tell(core, kind, true, reason);
+	tell(core, kind, true);
 }
 
 /* Its condition holds now, or does not. */
-static void judge(struct core *core, enum alert_kind kind, bool holds, uint64_t value,
-		  const char *reason)
+static void judge(struct core *core, enum alert_kind kind, bool holds, uint64_t value)
 {
 	struct alert *alert = &core->alerts[kind];
 
@@ -134,7 +137,7 @@ static void judge(struct core *core, enum alert_kind kind, bool holds, uint64_t 
 		alert->calm_ns = 0;
 		if (!alert->held_ns)
 			alert->held_ns = core->now_ns;
-		fire_if_due(core, kind, reason);
+		fire_if_due(core, kind);
 	} else {
 		if (alert->since_ns && !alert->calm_ns)
 			alert->calm_ns = core->now_ns;
@@ -150,7 +153,7 @@ void alerts_judge_flagged(struct core *core)
 	uint64_t all = core->totals.flagged, quiet = core->flagged_quiet;
 	uint64_t flagged = all > quiet ? all - quiet : 0;
 
-	judge(core, ALERT_FLAGGED, limit && flagged > limit, flagged, NULL);
+	judge(core, ALERT_FLAGGED, limit && flagged > limit, flagged);
 }
 
 static bool storms(const struct core *core)
@@ -162,7 +165,7 @@ static bool storms(const struct core *core)
 /* The second is over: the births of the next one are counted anew. */
 static void end_second(struct core *core)
 {
-	judge(core, ALERT_FORK_STORM, storms(core), core->storm.births, NULL);
+	judge(core, ALERT_FORK_STORM, storms(core), core->storm.births);
 	core->storm = (struct storm){ .begin_ns = core->now_ns };
 }
 
@@ -175,40 +178,46 @@ static void count_birth(struct core *core, const struct life *parent)
 		return;
 	core->storm.births++;
 	if (storms(core))
-		judge(core, ALERT_FORK_STORM, true, core->storm.births, NULL);
+		judge(core, ALERT_FORK_STORM, true, core->storm.births);
 }
 
-static bool is_needed(const char *what)
+/* Its place in alert_hooks; 0: much goes without it. */
+static uint32_t hook_of(const char *what)
 {
-	static const char *const needed[] = { "birth", "exec", "exit", "zombie", "reap", "wait" };
-
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		if (!strcmp(what, needed[i]))
-			return true;
-	return false;
+	for (uint32_t i = 1; i < ALERT_HOOKS; i++)
+		if (!strcmp(what, alert_hooks[i]))
+			return i;
+	return 0;
 }
 
-/* The first of the hooks that nothing goes without, and that is off; NULL: none. */
-static const char *missing_hook(const struct core *core)
+/* The first of them that is off; 0: none. */
+static uint32_t missing_hook(const struct core *core)
 {
 	const struct hook_info *hook = core->hooks;
 
 	for (; hook < core->hooks + HOOKS_MAX && hook->what; hook++)
-		if (is_needed(hook->what) && !strncmp(hook->value, "off", 3))
-			return hook->what;
-	return NULL;
+		if (!strncmp(hook->value, "off", 3) && hook_of(hook->what))
+			return hook_of(hook->what);
+	return 0;
+}
+
+static void judge_blind(struct core *core, uint32_t hook, uint64_t count)
+{
+	bool holds = hook && !is_self_silenced(core);
+
+	if (holds)
+		core->alerts[ALERT_BLIND].hook = hook;
+	judge(core, ALERT_BLIND, holds, count);
 }
 
 void alerts_judge_hooks(struct core *core)
 {
-	const char *missing = is_self_silenced(core) ? NULL : missing_hook(core);
-
-	judge(core, ALERT_BLIND, missing != NULL, 0, missing);
+	judge_blind(core, missing_hook(core), 0);
 }
 
-void alerts_unseen_births(struct core *core, uint64_t count)
+void alerts_untold(struct core *core, const char *what, uint64_t count)
 {
-	judge(core, ALERT_BLIND, !is_self_silenced(core), count, "birth");
+	judge_blind(core, hook_of(what), count);
 	alerts_judge_hooks(core);
 }
 
@@ -219,8 +228,8 @@ static void judge_lost(struct core *core, const struct lt_counts *e)
 
 	for (int i = 0; i < LT_KERNEL_KINDS; i++)
 		lost += e->count[i];
-	judge(core, ALERT_LOST, !is_self_silenced(core), lost, NULL);
-	judge(core, ALERT_LOST, false, lost, NULL);
+	judge(core, ALERT_LOST, !is_self_silenced(core), lost);
+	judge(core, ALERT_LOST, false, lost);
 }
 
 static void tell_leak(struct core *core, const struct change *change, enum alert_kind kind)
@@ -349,7 +358,7 @@ uint64_t alerts_due_ns(const struct core *core)
 
 static void resolve(struct core *core, enum alert_kind kind)
 {
-	tell(core, kind, false, NULL);
+	tell(core, kind, false);
 	core->alerts[kind] = (struct alert){ 0 };
 }
 
@@ -363,7 +372,7 @@ void alerts_advance(struct core *core)
 		if (core->alerts[kind].since_ns)
 			resolve(core, kind);
 		else
-			fire_if_due(core, kind, NULL);
+			fire_if_due(core, kind);
 	}
 }
 
@@ -404,6 +413,10 @@ void alerts_apply(struct core *core, const struct lt_alert *e)
 		parent->leak->pids_alert_ns = e->since_ns;
 	if (e->alert >= ALERT_KINDS || is_of_parent(e->alert))
 		return;
-	core->alerts[e->alert] =
-		(struct alert){ e->since_ns, e->held_ns, e->calm_ns, e->value, e->parent };
+	core->alerts[e->alert] = (struct alert){ .since_ns = e->since_ns,
+						 .held_ns = e->held_ns,
+						 .calm_ns = e->calm_ns,
+						 .value = e->value,
+						 .by = e->parent,
+						 .hook = e->hook < ALERT_HOOKS ? e->hook : 0 };
 }

@@ -32,7 +32,7 @@ struct viewer;
 	X(LOST, "events-lost", "warning",                                                       \
 	  "raise ring_size; the table has been repaired, what is marked inferred was not seen") \
 	X(BLIND, "blind", "critical",                                                           \
-	  "see which hook is off and why: lifetrace doctor; restart lifetraced")
+	  "restart lifetraced, which attaches its hooks anew; which it can: lifetrace doctor")
 // clang-format on
 
 enum alert_kind {
@@ -43,6 +43,9 @@ enum alert_kind {
 };
 
 extern const char *const alert_names[ALERT_KINDS];
+/* The hooks that everything rests on; the first is none. */
+#define ALERT_HOOKS 7
+extern const char *const alert_hooks[ALERT_HOOKS];
 
 /* An alert that begins (firing) or is over, valid during the call of the change. */
 struct alert_change {

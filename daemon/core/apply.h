@@ -25,6 +25,8 @@ enum step {
 	STEPS
 };
 
+/* Born while records told of births, and of all that follows. */
+bool life_is_new(const struct core *core, const struct life *life);
 bool life_can_step(const struct life *life, enum step step);
 /* Takes the step if the life's state knows it; returns whether it did. record: what told, or NULL. */
 bool life_step(struct core *core, struct life *life, enum step step, uint64_t time_ns,

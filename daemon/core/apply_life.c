@@ -333,6 +333,7 @@ void apply_free(struct core *core, const struct lt_free *e)
 {
 	struct life *life = life_find(core, e->id);
 
+	core->let_go->freed++;
 	if (life)
 		let_go(core, life, LT_REAP_FREE, &e->hdr);
 }
@@ -341,8 +342,10 @@ void apply_absent(struct core *core, const struct lt_free *e)
 {
 	struct life *life = life_find(core, e->id);
 
-	if (life && life->state >= LT_EXITING)
-		let_go(core, life, LT_REAP_LOOK, &e->hdr);
+	if (!life || life->state < LT_EXITING)
+		return;
+	core->let_go->looked += life->state != LT_REAPED && life_is_new(core, life);
+	let_go(core, life, LT_REAP_LOOK, &e->hdr);
 }
 
 /* ---- stop, continue, wait ---- */

@@ -70,45 +70,69 @@ void apply_pass_end(struct core *core, const struct lt_pass *e)
 	core->seeding = false;
 }
 
-/*
- * What the pass met, no record explained, and nothing has changed since. Returns
- * whether its birth is what no record told.
- */
-static bool sweep_seen(struct core *core, struct life *life, const struct lt_pass *e)
+/* What the pass met, no record explained, and nothing has changed since. */
+static void sweep_seen(struct core *core, struct life *life, const struct lt_pass *e)
 {
 	enum step step = seen_step(life->seen_state);
 	bool differs = life_can_step(life, step);
-	bool unborn = !(life->flags & LT_LIFE_FORK_SEEN) &&
-		      life->id.start_ns > core->start.started_ns;
+	bool unborn = !(life->flags & LT_LIFE_FORK_SEEN) && life_is_new(core, life);
 
 	life->seen_state = 0;
 	if (!differs && !unborn)
-		return false;
-	if (unborn) /* counted once */
-		life->flags |= LT_LIFE_FORK_SEEN;
+		return;
+	if (unborn) {
+		life->flags |= LT_LIFE_FORK_SEEN; /* counted once */
+		core->untold[UNTOLD_BIRTH]++;
+	}
 	core->totals.repairs += !e->seed;
 	life->flags |= LT_LIFE_INFERRED;
-	if (differs)
-		life_step(core, life, step, e->hdr.time_ns, NULL);
-	return unborn;
+	if (!differs)
+		return;
+	core->untold[UNTOLD_ZOMBIE] += step == STEP_SEEN_ZOMBIE && life_is_new(core, life);
+	life_step(core, life, step, e->hdr.time_ns, NULL);
 }
 
 static void sweep_unseen(struct core *core, struct life *life, const struct lt_pass *e)
 {
 	core->totals.repairs += !e->seed;
+	core->untold[UNTOLD_REAP] += life_is_new(core, life);
 	life->flags |= LT_LIFE_INFERRED;
 	reap(core, life, LT_REAP_SCAN, life->parent_id, e->hdr.time_ns, NULL);
 }
 
-/* Births that were missed though nothing was lost: whoever tells them does so no more. */
-static void judge_unborn(struct core *core, uint64_t unborn)
+static const char *const untold_names[UNTOLD_KINDS] = {
+#define X(NAME, name) [UNTOLD_##NAME] = name,
+	LT_UNTOLD_KINDS(X)
+#undef X
+};
+
+/*
+ * The kernel frees a task some time after it was let go of: of those that a look did
+ * not find a sweep ago, some must have been freed by now.
+ */
+static void judge_freed(struct core *core)
+{
+	const struct let_go *now = core->let_go, *before = now + 1;
+
+	if (before->looked && !before->freed && !now->freed)
+		core->untold[UNTOLD_REAP] += before->looked;
+	core->let_go[1] = *now;
+	core->let_go[0] = (struct let_go){ 0 };
+}
+
+/* What was not told though nothing was lost: whoever tells it does so no more. */
+static void judge_untold(struct core *core)
 {
 	uint64_t losses = core->totals.refused;
 
+	judge_freed(core);
 	for (int i = 0; i < LT_KERNEL_KINDS; i++)
 		losses += core->totals.lost[i];
-	if (unborn && losses == core->losses_swept)
-		alerts_unseen_births(core, unborn);
+	for (int kind = 0; kind < UNTOLD_KINDS; kind++) {
+		if (core->untold[kind] && losses == core->losses_swept)
+			alerts_untold(core, untold_names[kind], core->untold[kind]);
+		core->untold[kind] = 0;
+	}
 	core->losses_swept = losses;
 }
 
@@ -121,7 +145,6 @@ void apply_sweep(struct core *core, const struct lt_pass *e)
 {
 	struct life **lives = malloc((core->life_count + 1) * sizeof(struct life *)), *life;
 	size_t kept = 0;
-	uint64_t unborn = 0;
 
 	if (!lives)
 		return;
@@ -131,10 +154,10 @@ void apply_sweep(struct core *core, const struct lt_pass *e)
 	qsort(lives, kept, sizeof(struct life *), life_order);
 	for (size_t i = 0; i < kept; i++) {
 		if (lives[i]->seen_state)
-			unborn += sweep_seen(core, lives[i], e);
+			sweep_seen(core, lives[i], e);
 		else
 			sweep_unseen(core, lives[i], e);
 	}
 	free(lives);
-	judge_unborn(core, unborn);
+	judge_untold(core);
 }

@@ -479,6 +479,7 @@ static void dump_alert(struct dump *dump, enum alert_kind kind, const struct ale
 	e->held_ns = alert->held_ns;
 	e->calm_ns = alert->calm_ns;
 	e->value = alert->value;
+	e->hook = alert->hook;
 	dump_end(dump);
 }
 

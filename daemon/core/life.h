@@ -261,6 +261,26 @@ struct alert_policy {
 struct alert {
 	uint64_t since_ns, held_ns, calm_ns, value;
 	struct lt_id by; /* who bore the most when a fork storm began; pid 0: nobody */
+	uint32_t hook;	 /* that tells nothing: its place in alert_hooks; 0: none */
+};
+
+/* What records alone tell of those that were born since the start: by the name of its hook. */
+#define LT_UNTOLD_KINDS(X)  \
+	X(BIRTH, "birth")   \
+	X(EXIT, "exit")     \
+	X(ZOMBIE, "zombie") \
+	X(REAP, "reap")
+
+enum untold {
+#define X(NAME, name) UNTOLD_##NAME,
+	LT_UNTOLD_KINDS(X)
+#undef X
+		UNTOLD_KINDS
+};
+
+/* Tasks that a look did not find any more, and those that the kernel said it freed. */
+struct let_go {
+	uint64_t looked, freed;
 };
 
 /* The births of the second under way. */
@@ -305,6 +325,8 @@ struct core {
 	uint32_t flagged_quiet; /* the flagged zombies of parents that are silenced or ignored */
 	bool names_wanted;	/* a zombie was flagged in a container that nobody has looked up */
 	uint64_t losses_swept;	/* what had been lost or refused at the last sweep */
+	uint64_t untold[UNTOLD_KINDS]; /* since then: what must have been, and no record told */
+	struct let_go let_go[2];       /* since then, and between the two sweeps before */
 	uint32_t pass;
 	uint64_t pass_begin_ns;
 	bool seeding;
@@ -535,8 +557,8 @@ void alerts_init(struct core *core);
 void alerts_note(struct core *core, const struct change *change);
 void alerts_judge_flagged(struct core *core);
 void alerts_judge_hooks(struct core *core);
-/* A pass met processes that no record told the birth of, and none was lost. */
-void alerts_unseen_births(struct core *core, uint64_t count);
+/* The hook for what told nothing of `count` that must have happened, and nothing was lost. */
+void alerts_untold(struct core *core, const char *what, uint64_t count);
 /* The limits of a leak's parent were told. */
 void alerts_judge_pids(struct core *core, const struct life *parent);
 uint64_t alerts_due_ns(const struct core *core);

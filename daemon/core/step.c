@@ -192,6 +192,20 @@ static void enter_reaped(struct core *core, struct life *life, uint64_t time_ns,
 	     record);
 }
 
+bool life_is_new(const struct core *core, const struct life *life)
+{
+	return life->id.start_ns > core->start.started_ns;
+}
+
+/* Whoever is notified of, or freed, has exited: where that is news, its record has not come. */
+static bool is_untold_exit(const struct core *core, const struct life *life, unsigned to,
+			   const struct lt_hdr *record)
+{
+	return life->state < LT_EXITING && to > LT_EXITING && record &&
+	       (record->kind == LT_NOTIFY || record->kind == LT_FREE) &&
+	       life->flags & LT_LIFE_FORK_SEEN && life_is_new(core, life);
+}
+
 bool life_can_step(const struct life *life, enum step step)
 {
 	return next_state[life->state][step];
@@ -205,6 +219,7 @@ bool life_step(struct core *core, struct life *life, enum step step, uint64_t ti
 	life->seen_state = 0;
 	if (!to)
 		return false;
+	core->untold[UNTOLD_EXIT] += is_untold_exit(core, life, to, record);
 	if (to == LT_STOPPED || from == LT_STOPPED)
 		reaping_drop_tasks(core, life, time_ns);
 	life_set_state(core, life, to);

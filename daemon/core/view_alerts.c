@@ -197,6 +197,7 @@ json_t *view_alerts(const struct core *core, uint64_t now_ns, const struct viewe
 		alert.kind = (enum alert_kind)kind;
 		alert.since_ns = core->alerts[kind].since_ns;
 		alert.value = core->alerts[kind].value;
+		alert.reason = alert_hooks[core->alerts[kind].hook];
 		if (alert.since_ns)
 			add_row(array, core, &alert, NULL, now_ns, viewer);
 	}

@@ -551,14 +551,75 @@ Test(alerts, of_a_silenced_daemon_wait)
 	bench_free(bench);
 }
 
-static void pass_that_meets(struct bench *bench, uint64_t ms, uint64_t pid)
+/* One that meets pid in this state, or does not (0). */
+static void pass(struct bench *bench, uint64_t ms, uint64_t pid, enum lt_state state)
 {
 	feed_pass(bench, ms, LT_PASS_BEGIN, ms, false);
 	feed_scan(bench, ms, 1, NOBODY, LT_RUNNING);
 	feed_scan(bench, ms, PARENT, 1, LT_RUNNING);
-	feed_scan(bench, ms, pid, PARENT, LT_RUNNING);
+	if (state)
+		feed_scan(bench, ms, pid, PARENT, state);
 	feed_pass(bench, ms, LT_PASS_END, ms, false);
 	feed_pass(bench, ms + 10, LT_SWEEP, ms, false);
+}
+
+static void pass_that_meets(struct bench *bench, uint64_t ms, uint64_t pid)
+{
+	pass(bench, ms, pid, LT_RUNNING);
+}
+
+static void expect_blind(struct bench *bench, const char *hook)
+{
+	expect_firing(bench, "blind");
+	expect_text(text_at(bench->last_line, "reason"), hook);
+	bench_free(bench);
+}
+
+Test(alerts, blind_when_exits_are_not_told)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	feed_fork(bench, 900, 800, PARENT);
+	feed_notify(bench, 950, 800, PARENT, 0, 0);
+	pass(bench, 1000, 800, LT_ZOMBIE);
+	expect_blind(bench, "exit");
+}
+
+Test(alerts, blind_when_zombies_are_not_told)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	feed_fork(bench, 900, 800, PARENT);
+	feed_exit(bench, 950, 800, PARENT, 0, NOBODY, 0);
+	pass(bench, 1000, 800, LT_ZOMBIE);
+	expect_blind(bench, "zombie");
+}
+
+Test(alerts, blind_when_reaps_are_not_told)
+{
+	struct bench *bench = with_alerts(0, 0);
+
+	die(bench, 900, 800);
+	pass(bench, 1000, 800, 0);
+	expect_blind(bench, "reap");
+}
+
+Test(alerts, not_blind_by_what_was_lost_or_began_before)
+{
+	struct bench *bench = with_alerts(0, 0);
+	struct lt_start start = { .hdr = { sizeof(start), LT_START, 0, MS(12000) },
+				  .started_ns = MS(12000) };
+
+	die(bench, 900, 800);
+	lose(bench, 950, 1);
+	pass(bench, 1000, 800, 0);
+	expect_firing(bench, "events-lost");
+	feed_tick(bench, 11000);
+	die(bench, 11500, 801);
+	feed(bench, &start);
+	pass(bench, 13000, 801, 0);
+	expect_firing(bench, "");
+	bench_free(bench);
 }
 
 Test(alerts, blind_when_births_are_not_told)
