@@ -34,12 +34,12 @@ static void tell(struct core *core, enum alert_kind kind, bool firing)
 
 static const struct life *holds_most(const struct core *core)
 {
-	const struct leak *leak, *most = NULL;
+	const struct life *life, *most = NULL;
 
-	EACH_LEAK(core, leak)
-		if (leak->flagged > leak->quiet && (!most || leak->flagged > most->flagged))
-			most = leak;
-	return most ? most->parent : NULL;
+	EACH_LIFE(core, life)
+		if (life->zombies > (most ? most->zombies : 0) && !is_quiet(core, life))
+			most = life;
+	return most;
 }
 
 /* Of a cgroup's processes, as of one that bears children which bear children. */

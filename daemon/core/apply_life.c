@@ -55,6 +55,7 @@ void apply_fork(struct core *core, const struct lt_fork *e)
 	bool late = life != NULL;
 	struct kin *kin;
 
+	core->telling[TELLS_BIRTH].told++;
 	if (late && life->flags & LT_LIFE_FORK_SEEN)
 		return;
 	if (!e->child.pid || (!late && !(life = life_new(core, e->child))))
@@ -227,6 +228,7 @@ void apply_exit(struct core *core, const struct lt_exit *e)
 {
 	struct life *life = life_get(core, e->id);
 
+	core->telling[TELLS_EXIT].told++;
 	if (!life || life->flags & LT_LIFE_EXIT_SEEN)
 		return;
 	life->flags |= LT_LIFE_EXIT_SEEN;
@@ -291,6 +293,7 @@ void apply_notify(struct core *core, const struct lt_notify *e)
 	bool untraced = e->flags & LT_NOTIFY_UNTRACED;
 	struct life *life = untraced ? find_untraced(core, e) : life_get(core, e->id);
 
+	core->telling[TELLS_ZOMBIE].told++;
 	if (!life || life->state == LT_REAPED)
 		return;
 	if (!untraced) {
@@ -333,7 +336,7 @@ void apply_free(struct core *core, const struct lt_free *e)
 {
 	struct life *life = life_find(core, e->id);
 
-	core->let_go->freed++;
+	core->telling[TELLS_REAP].told++;
 	if (life)
 		let_go(core, life, LT_REAP_FREE, &e->hdr);
 }
@@ -344,7 +347,7 @@ void apply_absent(struct core *core, const struct lt_free *e)
 
 	if (!life || life->state < LT_EXITING)
 		return;
-	core->let_go->looked += life->state != LT_REAPED && life_is_new(core, life);
+	core->telling[TELLS_REAP].untold += life->state != LT_REAPED && life_is_new(core, life);
 	let_go(core, life, LT_REAP_LOOK, &e->hdr);
 }
 

@@ -82,56 +82,54 @@ static void sweep_seen(struct core *core, struct life *life, const struct lt_pas
 		return;
 	if (unborn) {
 		life->flags |= LT_LIFE_FORK_SEEN; /* counted once */
-		core->untold[UNTOLD_BIRTH]++;
+		core->telling[TELLS_BIRTH].untold++;
 	}
 	core->totals.repairs += !e->seed;
 	life->flags |= LT_LIFE_INFERRED;
 	if (!differs)
 		return;
-	core->untold[UNTOLD_ZOMBIE] += step == STEP_SEEN_ZOMBIE && life_is_new(core, life);
+	core->telling[TELLS_ZOMBIE].untold += step == STEP_SEEN_ZOMBIE && life_is_new(core, life);
 	life_step(core, life, step, e->hdr.time_ns, NULL);
 }
 
 static void sweep_unseen(struct core *core, struct life *life, const struct lt_pass *e)
 {
 	core->totals.repairs += !e->seed;
-	core->untold[UNTOLD_REAP] += life_is_new(core, life);
+	core->telling[TELLS_REAP].untold += life_is_new(core, life);
 	life->flags |= LT_LIFE_INFERRED;
 	reap(core, life, LT_REAP_SCAN, life->parent_id, e->hdr.time_ns, NULL);
 }
 
-static const char *const untold_names[UNTOLD_KINDS] = {
-#define X(NAME, name) [UNTOLD_##NAME] = name,
-	LT_UNTOLD_KINDS(X)
+static const char *const telling_names[TELLINGS] = {
+#define X(NAME, name) [TELLS_##NAME] = name,
+	LT_TELLING(X)
 #undef X
 };
 
-/*
- * The kernel frees a task some time after it was let go of: of those that a look did
- * not find a sweep ago, some must have been freed by now.
- */
-static void judge_freed(struct core *core)
+static bool is_silent(const struct telling_count *before, const struct telling_count *now)
 {
-	const struct let_go *now = core->let_go, *before = now + 1;
-
-	if (before->looked && !before->freed && !now->freed)
-		core->untold[UNTOLD_REAP] += before->looked;
-	core->let_go[1] = *now;
-	core->let_go[0] = (struct let_go){ 0 };
+	return before->untold && !before->told && !now->told;
 }
 
-/* What was not told though nothing was lost: whoever tells it does so no more. */
-static void judge_untold(struct core *core)
+/*
+ * A hook that told nothing at all though it must have, and nothing was lost, is gone.
+ * Not at once: a task can be met before it has come to the hook (kernel/fork.c traces
+ * a task that is in the table already), and is freed after a grace period.
+ */
+static void judge_tellings(struct core *core)
 {
 	uint64_t losses = core->totals.refused;
+	struct telling_count *now = core->telling, *before = core->told_before;
 
-	judge_freed(core);
 	for (int i = 0; i < LT_KERNEL_KINDS; i++)
 		losses += core->totals.lost[i];
-	for (int kind = 0; kind < UNTOLD_KINDS; kind++) {
-		if (core->untold[kind] && losses == core->losses_swept)
-			alerts_untold(core, untold_names[kind], core->untold[kind]);
-		core->untold[kind] = 0;
+	for (int i = 0; i < TELLINGS; i++) {
+		if (losses != core->losses_swept)
+			now[i].untold = 0;
+		else if (is_silent(&before[i], &now[i]))
+			alerts_untold(core, telling_names[i], before[i].untold);
+		before[i] = now[i];
+		now[i] = (struct telling_count){ 0 };
 	}
 	core->losses_swept = losses;
 }
@@ -159,5 +157,5 @@ void apply_sweep(struct core *core, const struct lt_pass *e)
 			sweep_unseen(core, lives[i], e);
 	}
 	free(lives);
-	judge_untold(core);
+	judge_tellings(core);
 }

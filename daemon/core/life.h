@@ -264,23 +264,26 @@ struct alert {
 	uint32_t hook;	 /* that tells nothing: its place in alert_hooks; 0: none */
 };
 
-/* What records alone tell of those that were born since the start: by the name of its hook. */
-#define LT_UNTOLD_KINDS(X)  \
+/* The hooks whose silence shows, by their names. */
+#define LT_TELLING(X)       \
 	X(BIRTH, "birth")   \
 	X(EXIT, "exit")     \
 	X(ZOMBIE, "zombie") \
 	X(REAP, "reap")
 
-enum untold {
-#define X(NAME, name) UNTOLD_##NAME,
-	LT_UNTOLD_KINDS(X)
+enum telling {
+#define X(NAME, name) TELLS_##NAME,
+	LT_TELLING(X)
 #undef X
-		UNTOLD_KINDS
+		TELLINGS
 };
 
-/* Tasks that a look did not find any more, and those that the kernel said it freed. */
-struct let_go {
-	uint64_t looked, freed;
+/*
+ * Between two sweeps: how often such a hook told something, and of how many that were
+ * born since the start it must have told, and had not when that showed.
+ */
+struct telling_count {
+	uint64_t told, untold;
 };
 
 /* The births of the second under way. */
@@ -325,8 +328,8 @@ struct core {
 	uint32_t flagged_quiet; /* the flagged zombies of parents that are silenced or ignored */
 	bool names_wanted;	/* a zombie was flagged in a container that nobody has looked up */
 	uint64_t losses_swept;	/* what had been lost or refused at the last sweep */
-	uint64_t untold[UNTOLD_KINDS]; /* since then: what must have been, and no record told */
-	struct let_go let_go[2];       /* since then, and between the two sweeps before */
+	struct telling_count telling[TELLINGS];	    /* since then */
+	struct telling_count told_before[TELLINGS]; /* from the sweep before that until then */
 	uint32_t pass;
 	uint64_t pass_begin_ns;
 	bool seeding;
@@ -550,6 +553,9 @@ void policy_silenced(struct core *core);
 void policy_apply(struct core *core, const struct lt_policy *record);
 void policy_init(struct policy *policy);
 void policy_deinit(struct policy *policy);
+
+/* Nobody is to be told of its zombies: it is silenced or ignored. */
+bool is_quiet(const struct core *core, const struct life *parent);
 
 /* alerts.c */
 void alerts_init(struct core *core);

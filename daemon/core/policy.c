@@ -123,11 +123,15 @@ static bool must_open(const struct core *core, const struct leak *leak)
 	       leak->parent->state < LT_EXITING && !is_ignored(core, leak->parent);
 }
 
+bool is_quiet(const struct core *core, const struct life *parent)
+{
+	return is_ignored(core, parent) || silence_of(core, parent);
+}
+
 /* What no alert is to count. A parent that is renamed is weighed at its next flagged zombie. */
 static void weigh_quiet(struct core *core, struct leak *leak)
 {
-	bool quiet = leak->flagged &&
-		     (is_ignored(core, leak->parent) || silence_of(core, leak->parent));
+	bool quiet = leak->flagged && is_quiet(core, leak->parent);
 
 	core->flagged_quiet -= leak->quiet;
 	leak->quiet = quiet ? leak->flagged : 0;

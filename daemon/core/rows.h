@@ -50,7 +50,7 @@ typedef json_t *(*view_row_fn)(const struct rows *rows, const struct row *row);
 
 /* view_leaks.c: the rows of leaks */
 void gather_leaks(struct rows *rows);
-bool is_still_leak(const struct life *life);
+bool is_still_leak(const struct filter *filter, const struct life *life);
 json_t *leak_row(const struct rows *rows, const struct row *row);
 
 /* A fork and what it led to, at one moment. */

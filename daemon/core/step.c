@@ -219,7 +219,7 @@ bool life_step(struct core *core, struct life *life, enum step step, uint64_t ti
 	life->seen_state = 0;
 	if (!to)
 		return false;
-	core->untold[UNTOLD_EXIT] += is_untold_exit(core, life, to, record);
+	core->telling[TELLS_EXIT].untold += is_untold_exit(core, life, to, record);
 	if (to == LT_STOPPED || from == LT_STOPPED)
 		reaping_drop_tasks(core, life, time_ns);
 	life_set_state(core, life, to);

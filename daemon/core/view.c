@@ -462,6 +462,11 @@ static void gather_zombies(struct rows *rows)
 				rows_add(rows, life);
 }
 
+static bool is_still_zombie(const struct filter *filter, const struct life *life)
+{
+	return life->state == LT_ZOMBIE || filter->lately_ns;
+}
+
 static json_t *process_row(const struct rows *rows, const struct row *row)
 {
 	json_t *object = view_life(rows->core, row->life, rows->viewer);
@@ -478,6 +483,12 @@ static bool wants_process(const struct rows *rows, const struct life *life)
 	return (life->state != LT_REAPED || rows->filter->all ||
 		(rows->filter->lately_ns && ended_lately(rows, life, life->id.start_ns))) &&
 	       wants_life(rows, life, life->id.start_ns);
+}
+
+/* In a tree each row holds the place of those below it. */
+static bool is_still_process(const struct filter *filter, const struct life *life)
+{
+	return life->state != LT_REAPED || filter->all || filter->lately_ns || filter->tree;
 }
 
 static void gather_processes(struct rows *rows)
@@ -598,8 +609,9 @@ static void gather_forks(struct rows *rows)
 			rows_add(rows, life);
 }
 
-static bool is_still_fork(const struct life *life)
+static bool is_still_fork(const struct filter *filter, const struct life *life)
 {
+	(void)filter;
 	return life->fork;
 }
 
@@ -618,13 +630,14 @@ static const struct rows_view {
 	enum column otherwise; /* sorted by it by default */
 	void (*gather)(struct rows *rows);
 	view_row_fn row;
-	bool (*is_still)(const struct life *life); /* such a row; NULL: every life is */
+	/* such a row when it is made, pages later; NULL: every life is */
+	bool (*is_still)(const struct filter *filter, const struct life *life);
 	void (*tell)(const struct core *core, json_t *document); /* what follows the rows */
 } rows_views[] = {
 	[ROWS_ZOMBIES] = { VIEW_ZOMBIES, "zombies", COLUMN_ZOMBIE_FOR, gather_zombies, zombie_row,
-			   NULL, NULL },
+			   is_still_zombie, NULL },
 	[ROWS_PROCESSES] = { VIEW_PROCESSES, "processes", COLUMN_AGE, gather_processes, process_row,
-			     NULL, NULL },
+			     is_still_process, NULL },
 	[ROWS_BIRTHS] = { VIEW_BIRTHS, "births", COLUMN_PER_SECOND, gather_births, birth_row, NULL,
 			  NULL },
 	[ROWS_FORKS] = { VIEW_COW, "forks", COLUMN_COPIED, gather_forks, cow_row, is_still_fork,
@@ -791,7 +804,8 @@ static bool pages_next_row(struct view_pages *pages, struct row *row)
 		*row = (struct row){ .life = life_find(pages->core, page_row->id),
 				     .more_below = page_row->more_below,
 				     .depth = page_row->depth };
-		if (row->life && (!pages->view->is_still || pages->view->is_still(row->life)))
+		if (row->life &&
+		    (!pages->view->is_still || pages->view->is_still(&pages->filter, row->life)))
 			return true;
 	}
 	return false;

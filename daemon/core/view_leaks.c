@@ -130,8 +130,9 @@ void gather_leaks(struct rows *rows)
 			rows_add(rows, leak->parent);
 }
 
-bool is_still_leak(const struct life *life)
+bool is_still_leak(const struct filter *filter, const struct life *life)
 {
+	(void)filter;
 	return life->leak && life->leak->since_ns;
 }
 

@@ -210,6 +210,18 @@ Test(rows, forks_and_leaks_in_pieces_are_the_same)
 	bench_free(bench);
 }
 
+static size_t count_pages(struct view_pages *pages)
+{
+	char *text = read_pages(pages, 999);
+	json_t *document = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	size_t count = json_array_size(rows_in(document));
+
+	cr_assert(document, "%s", text);
+	json_decref(document);
+	free(text);
+	return count;
+}
+
 /* Between two pieces the table goes on. */
 Test(rows, who_is_forgotten_meanwhile_is_left_out)
 {
@@ -217,8 +229,6 @@ Test(rows, who_is_forgotten_meanwhile_is_left_out)
 	struct filter all = FILTER(VIEW_PROCESSES, { "all", NULL });
 	struct view_pages *pages = view_pages_new(VIEW_PROCESSES, bench->core,
 						  core_now_ns(bench->core), &all, &everyone);
-	json_t *document;
-	char *text;
 
 	for (uint64_t pid = 1000; pid < 1000 + CROWD; pid += 2) {
 		feed_exit(bench, 11000, pid, 7, 0, 0, 0);
@@ -226,12 +236,31 @@ Test(rows, who_is_forgotten_meanwhile_is_left_out)
 		feed_free(bench, 11001, pid);
 	}
 	feed_tick(bench, 200000);
-	text = read_pages(pages, 999);
-	document = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	cr_assert(document, "%s", text);
-	cr_assert_eq(json_array_size(rows_in(document)), 1 + CROWD / 2);
-	json_decref(document);
-	free(text);
+	cr_assert_eq(count_pages(pages), 1 + CROWD / 2);
+	bench_free(bench);
+}
+
+/* Nobody is a zombie, or runs, that was reaped before its row was made. */
+Test(rows, who_is_reaped_meanwhile_is_left_out)
+{
+	struct bench *bench = crowded();
+	struct filter filter = { 0 };
+	uint64_t now_ns = MS(11000);
+	struct view_pages *processes, *zombies, *with_lately;
+
+	for (uint64_t pid = 1000; pid < 1000 + CROWD; pid++) {
+		feed_exit(bench, 11000, pid, 7, 0, 0, 0);
+		feed_notify(bench, 11000, pid, 7, 0, 0);
+	}
+	processes = view_pages_new(VIEW_PROCESSES, bench->core, now_ns, &filter, &everyone);
+	zombies = view_pages_new(VIEW_ZOMBIES, bench->core, now_ns, &filter, &everyone);
+	filter.lately_ns = NSEC_PER_SEC;
+	with_lately = view_pages_new(VIEW_ZOMBIES, bench->core, now_ns, &filter, &everyone);
+	for (uint64_t pid = 1000; pid < 1000 + CROWD; pid += 2)
+		feed_free(bench, 11001, pid);
+	cr_expect_eq(count_pages(processes), 1 + CROWD / 2);
+	cr_expect_eq(count_pages(zombies), CROWD / 2);
+	cr_expect_eq(count_pages(with_lately), CROWD);
 	bench_free(bench);
 }
 
@@ -243,17 +272,10 @@ static void check_meanwhile(enum view_kind view,
 	struct filter filter = { .view = view };
 	struct view_pages *pages =
 		view_pages_new(view, bench->core, core_now_ns(bench->core), &filter, &everyone);
-	json_t *document;
-	char *text;
 
 	for (uint64_t pid = 1000; pid < 1000 + CROWD; pid += 2)
 		meanwhile(bench, pid);
-	text = read_pages(pages, 999);
-	document = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-	cr_assert(document, "%s", text);
-	cr_assert_eq(json_array_size(rows_in(document)), CROWD / 2);
-	json_decref(document);
-	free(text);
+	cr_assert_eq(count_pages(pages), CROWD / 2);
 	bench_free(bench);
 }
 
