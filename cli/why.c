@@ -36,8 +36,25 @@ static void who_text(const json_t *who, char cell[CELL_SIZE])
 {
 	char comm[CELL_SIZE];
 
-	snprintf(cell, CELL_SIZE, "%" PRIu64 " (%.64s)", number(who, "pid"),
-		 member(who, "comm", comm));
+	if (!json_is_object(who))
+		snprintf(cell, CELL_SIZE, "-");
+	else if (!json_is_string(at(who, "comm")))
+		snprintf(cell, CELL_SIZE, "%" PRIu64, number(who, "pid"));
+	else
+		snprintf(cell, CELL_SIZE, "%" PRIu64 " (%.64s)", number(who, "pid"),
+			 member(who, "comm", comm));
+}
+
+/* Mostly its parent, of which more is known; of another one the pid that its id begins with. */
+static void reaper_text(const json_t *document, const json_t *row, char cell[CELL_SIZE])
+{
+	const json_t *parent = at(document, "parent"), *id = at(row, "reaped_by");
+	const char *text = json_string_value(id) ?: "-";
+
+	if (json_is_string(id) && json_equal(id, at(parent, "id")))
+		who_text(parent, cell);
+	else
+		snprintf(cell, CELL_SIZE, "%.*s", (int)(1 + strcspn(text + 1, "-")), text);
 }
 
 /* A label, and text that is broken at each "; ". */
@@ -151,11 +168,12 @@ static void print_reaped(FILE *out, const json_t *document, const json_t *row)
 
 	since_text(document, reaped_ns, age);
 	exit_text(row, end);
+	reaper_text(document, row, by);
 	fprintf(out, "%-10s %s ago", "reaped", age);
 	if (json_is_true(at(row, "autoreaped")))
 		fprintf(out, ", by the kernel itself");
 	else
-		fprintf(out, ", by %s", member(row, "reaped_by", by));
+		fprintf(out, ", by %s", by);
 	if (zombie_ns && reaped_ns >= zombie_ns) {
 		short_time_text(reaped_ns - zombie_ns, took);
 		fprintf(out, ", %s after its death", took);

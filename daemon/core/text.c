@@ -317,10 +317,9 @@ json_t *text_json(const char *bytes, size_t len)
 /* Controls, and the format characters that move or hide text. */
 static bool must_escape(uint32_t cp)
 {
-	return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) || cp == '\\' ||
-	       (cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
-	       (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff || cp == 0x061c ||
-	       (cp >= 0xe0000 && cp <= 0xe007f);
+	return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) || (cp >= 0x200b && cp <= 0x200f) ||
+	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
+	       cp == 0x061c || (cp >= 0xe0000 && cp <= 0xe007f);
 }
 
 static void escape_one(uint32_t cp, char out[12])
@@ -334,9 +333,6 @@ static void escape_one(uint32_t cp, char out[12])
 		break;
 	case '\r':
 		snprintf(out, 12, "\\r");
-		break;
-	case '\\':
-		snprintf(out, 12, "\\\\");
 		break;
 	default:
 		snprintf(out, 12, cp < 0x100 ? "\\x%02x" : "\\u%04x", cp);

@@ -50,7 +50,8 @@ json_t *text_wait_options(uint32_t options);
 json_t *text_json(const char *bytes, size_t len);
 /*
  * The bytes of a JSON string made safe for a terminal: control characters,
- * and what could reorder or hide text, as \n, \x1b, \u202e. Returns buf.
+ * and what could reorder or hide text, as \n, \x1b, \u202e. A backslash is one: so
+ * units (a\x2db.service) are told as other tools take them. Returns buf.
  */
 char *text_escape(const char *utf8, char *buf, size_t size);
 

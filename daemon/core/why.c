@@ -820,8 +820,8 @@ static void say_adopter(char text[WHY_TEXT_SIZE], const struct facts *f)
 	if (is_restarted_with(f->parent, adopter))
 		say(text, " would adopt them, and ends with it");
 	else if (adopter->leak && adopter->leak->flagged)
-		say(text, " adopts them, but holds %" PRIu32 " zombies of its own",
-		    adopter->leak->flagged);
+		say(text, " adopts them, but holds %" PRIu32 " zombie%s of its own",
+		    adopter->leak->flagged, adopter->leak->flagged == 1 ? "" : "s");
 	else if (is_known_to_reap(adopter))
 		say(text, " adopts and reaps them");
 	else

@@ -613,10 +613,21 @@ LT_TEST(why, of_an_orphan_and_its_adopter)
 	lt__stop(lt);
 }
 
+static void require_answer(struct lt *lt, const char *pid, const char *word)
+{
+	struct output output;
+
+	lt__run(lt, &output, "why", pid, NULL);
+	lt_require(output.code == 0 && strstr(output.out, word), "why %s: exit %d, \"%s\", \"%s\"",
+		   pid, output.code, output.out, output.err);
+	output__free(&output);
+}
+
 LT_TEST(why, of_a_reaped_one)
 {
 	struct lt *lt = start();
 	struct cast *cast = cast__start("zombie", NULL);
+	char words[64];
 	json_t *why;
 
 	cast__hold(cast, "zombie");
@@ -628,18 +639,10 @@ LT_TEST(why, of_a_reaped_one)
 	expect(why, "cause=null parent.pid=%d", cast__pid(cast));
 	expect(json_array_get(json_at(why, "processes"), 0), "state=reaped exit.status=7");
 	json_decref(why);
+	snprintf(words, sizeof(words), ", by %d (zombie), ", cast__pid(cast));
+	require_answer(lt, cast__str(cast, "child", 0), words);
 	cast__free(cast);
 	lt__stop(lt);
-}
-
-static void require_answer(struct lt *lt, const char *pid, const char *word)
-{
-	struct output output;
-
-	lt__run(lt, &output, "why", pid, NULL);
-	lt_require(output.code == 0 && strstr(output.out, word), "why %s: exit %d, \"%s\", \"%s\"",
-		   pid, output.code, output.out, output.err);
-	output__free(&output);
 }
 
 LT_TEST(why, of_anybody)

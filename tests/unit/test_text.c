@@ -152,7 +152,7 @@ Test(text, nothing_moves_the_cursor)
 	} all[] = {
 		{ "a\nb", "a\\nb" },
 		{ "\x1b[31m", "\\x1b[31m" },
-		{ "\\", "\\\\" },
+		{ "a\\x2db.service", "a\\x2db.service" },
 		{ "\x7f", "\\x7f" },
 		{ "\xc2\x9b", "\\x9b" }, /* CSI in C1 */
 		{ "\xe2\x80\xae"
