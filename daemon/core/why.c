@@ -378,6 +378,11 @@ static bool is_sigchld_pending(const struct facts *f)
 	return f->tasks && f->tasks->sig_pending & UINT64_C(1) << (SIGCHLD - 1);
 }
 
+static bool is_sigchld_ignored(const struct facts *f)
+{
+	return f->tasks && f->tasks->sig_ignored & UINT64_C(1) << (SIGCHLD - 1);
+}
+
 /*
  * Each signal led to one wait, and what is left are no more than the signals that were swallowed.
  * Whoever has reaped more than such calls can take does it in another way.
@@ -481,8 +486,11 @@ static void say_call(char text[WHY_TEXT_SIZE], unsigned call, unsigned which, in
 	json_t *names = text_wait_options(options), *name;
 	size_t i;
 
-	say(text, "%s(%s", call < 4 ? calls[call] : "?", which < 4 ? whiches[which] : "?");
-	if (which != LT_WAIT_ANY)
+	say(text, "%s(%s", call < 4 ? calls[call] : "?",
+	    which == LT_WAIT_GROUP && !pid ? "its own group" :
+	    which < 4			   ? whiches[which] :
+					     "?");
+	if (which != LT_WAIT_ANY && pid)
 		say(text, "%" PRId64, which == LT_WAIT_GROUP && pid < 0 ? -pid : pid);
 	json_array_foreach(names, i, name)
 		say(text, "%s%s", i ? "|" : ", ", json_string_value(name));
@@ -567,6 +575,8 @@ static void say_sigchld(char text[WHY_TEXT_SIZE], const struct facts *f)
 		    death->notify_flags & LT_NOTIFY_COALESCED ? ", was pending already" : "");
 	if (is_sigchld_pending(f))
 		say(text, "; it is pending now");
+	if (told && death->disposition != LT_SIG_IGN && is_sigchld_ignored(f))
+		say(text, "; it has SIG_IGN now, for those that die from then on");
 }
 
 static void say_threads(char text[WHY_TEXT_SIZE], const struct facts *f)

@@ -71,7 +71,8 @@ static void child_dies(struct bench *bench, uint64_t ms, uint64_t pid)
 }
 
 /* One thread, in STATE, as somebody saw at MS; in a wait for PID (-1: any child) unless 0. */
-static void feed_tasks(struct bench *bench, uint64_t ms, char state, uint32_t flags, int32_t pid)
+static void feed_tasks_of(struct bench *bench, uint64_t ms, char state, uint32_t flags, int32_t pid,
+			  int ignored)
 {
 	union {
 		struct lt_tasks e;
@@ -93,7 +94,13 @@ static void feed_tasks(struct bench *bench, uint64_t ms, char state, uint32_t fl
 					    .flags = pid ? LT_THREAD_WAITS : 0,
 					    .call = LT_WAIT4,
 					    .which = pid == -1 ? LT_WAIT_ANY : LT_WAIT_PID };
+	u.e.sig_ignored = ignored ? UINT64_C(1) << (ignored - 1) : 0;
 	feed(bench, &u.e);
+}
+
+static void feed_tasks(struct bench *bench, uint64_t ms, char state, uint32_t flags, int32_t pid)
+{
+	feed_tasks_of(bench, ms, state, flags, pid, 0);
 }
 
 /* What the rows of `zombies` say of it. */
@@ -139,6 +146,36 @@ Test(why, never_waits)
 	child_dies(bench, DIED, 100);
 	expect_cause(bench, DIED + 999, 100, "unknown");
 	expect_cause(bench, DIED + 1000, 100, "never-waits");
+	bench_free(bench);
+}
+
+/* Who ignores it too late keeps those that had died. */
+Test(why, ignored_too_late)
+{
+	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
+
+	child_dies(bench, DIED, 100);
+	feed_tasks_of(bench, JUDGED, 'S', 0, 0, SIGCHLD);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "never-waits", "%s", words);
+	expect_words(words, "SIGCHLD had SIG_DFL; it has SIG_IGN now");
+	bench_free(bench);
+}
+
+/* As waitpid() has it: 0 is the caller's own group. */
+Test(why, waits_for_its_own_group)
+{
+	struct bench *bench = with_parent();
+	struct lt_waits waits = waits_of_parent(0, 0, 0, DIED + 10);
+	char words[WHY_TEXT_SIZE];
+
+	waits.calls = waits.group = 1;
+	waits.last_which = LT_WAIT_GROUP;
+	waits.last_pid = 0;
+	child_dies(bench, DIED, 100);
+	feed_waits(bench, JUDGED, waits);
+	cr_assert_str_eq(cause_of(bench, JUDGED, 100, words), "waits-for-others", "%s", words);
+	expect_words(words, "wait4(its own group)");
 	bench_free(bench);
 }
 
