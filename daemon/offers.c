@@ -129,7 +129,7 @@ static bool has_helper(const struct btf *btf, const char *name)
 	return false;
 }
 
-/* dbaccb618f9d ("ftrace: Store direct called addresses in their ops", 6.4): there only with direct calls. */
+/* dbaccb618fab ("ftrace: Store direct called addresses in their ops", 6.4): there only with direct calls. */
 static bool has_direct_calls(const struct btf *btf)
 {
 	int id = btf__find_by_name_kind(btf, "ftrace_ops", BTF_KIND_STRUCT);
