@@ -52,19 +52,36 @@ void stacks_close(struct stacks *stacks)
 	free(stacks);
 }
 
-static void clear(int fd)
+static int by_pid(const void *a, const void *b)
 {
-	__u32 key;
+	const struct lt_id *left = a, *right = b;
 
-	while (!bpf_map_get_next_key(fd, NULL, &key) && !bpf_map_delete_elem(fd, &key))
-		;
+	return (left->pid > right->pid) - (left->pid < right->pid);
 }
 
-int stacks_of(struct stacks *stacks, const struct lt_id *parents, size_t count)
+/* Those that stay are there all the while: they can fork at any time. */
+static void leave_only(int fd, struct lt_id *parents, size_t count)
+{
+	__u32 key, last, *after = NULL;
+
+	qsort(parents, count, sizeof(*parents), by_pid);
+	while (!bpf_map_get_next_key(fd, after, &key)) {
+		struct lt_id sought = { .pid = key };
+
+		if (bsearch(&sought, parents, count, sizeof(*parents), by_pid)) {
+			last = key;
+			after = &last;
+		} else if (bpf_map_delete_elem(fd, &key)) {
+			return;
+		}
+	}
+}
+
+int stacks_of(struct stacks *stacks, struct lt_id *parents, size_t count)
 {
 	int fd = bpf_map__fd(stacks->skel->maps.lt_stack_parents);
 
-	clear(fd);
+	leave_only(fd, parents, count);
 	for (size_t i = 0; i < count && i < LT_STACK_PARENTS; i++) {
 		__u32 key = (__u32)parents[i].pid;
 

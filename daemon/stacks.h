@@ -23,7 +23,7 @@ struct stacks_options {
 int stacks_open(struct stacks **stacks, const struct stacks_options *options);
 void stacks_close(struct stacks *stacks);
 
-/* From here on of these parents, and of no others; those beyond LT_STACK_PARENTS are left out. */
-int stacks_of(struct stacks *stacks, const struct lt_id *parents, size_t count);
+/* From here on of these parents (sorted here), and of no others; beyond LT_STACK_PARENTS they are left out. */
+int stacks_of(struct stacks *stacks, struct lt_id *parents, size_t count);
 
 #endif
