@@ -215,13 +215,11 @@ static void adopt_children(struct core *core, struct life *father, struct lt_id 
 /* A dead tracer holds nobody. */
 static void release_traced(struct core *core, struct lt_id tracer)
 {
-	struct life *life;
+	struct kin *kin, *next;
 
-	if (!core->traced)
-		return;
-	EACH_LIFE(core, life)
-		if (life->kin && id_is(life->kin->tracer, tracer))
-			life_set_tracer(core, life, (struct lt_id){ 0 });
+	DL_FOREACH_SAFE2(core->traced, kin, next, traced_next)
+		if (id_is(kin->tracer, tracer))
+			life_set_tracer(core, kin->traced, (struct lt_id){ 0 });
 }
 
 void apply_exit(struct core *core, const struct lt_exit *e)
@@ -255,14 +253,12 @@ void apply_exit(struct core *core, const struct lt_exit *e)
 /* The zombie that a tracer let go: si_pid is its pid as its parent sees it. */
 static struct life *find_untraced(struct core *core, const struct lt_notify *e)
 {
-	struct life *parent = life_find(core, e->parent), *child;
+	const struct kin *kin;
 
-	if (!parent || !core->traced)
-		return NULL;
-	DL_FOREACH2(parent->children, child, sibling_next)
-		if (child->kin && child->kin->tracer.pid &&
-		    (child->id.pid == e->id.pid || child->ns_pid == e->id.pid))
-			return child;
+	DL_FOREACH2(core->traced, kin, traced_next)
+		if (id_is(kin->traced->parent_id, e->parent) &&
+		    (kin->traced->id.pid == e->id.pid || kin->traced->ns_pid == e->id.pid))
+			return kin->traced;
 	return NULL;
 }
 

@@ -59,6 +59,8 @@ struct kin {
 	struct lt_id adopted_by;
 	struct lt_id reaped_by;
 	struct lt_id tracer;
+	struct life *traced; /* whose kin it is, while it has a tracer */
+	struct kin *traced_prev, *traced_next;
 };
 
 /* What a zombie adds to the leak of its parent. */
@@ -333,7 +335,7 @@ struct core {
 	uint32_t pass;
 	uint64_t pass_begin_ns;
 	bool seeding;
-	uint32_t traced; /* lives that a tracer is known to hold */
+	struct kin *traced; /* of the lives that a tracer is known to hold */
 	core_change_fn on_change;
 	void *user;
 };

@@ -625,6 +625,17 @@ static void collect_lost(struct scrape *s)
 	put_kinds(s, s->core->totals.lost);
 }
 
+static void collect_alerts(struct scrape *s)
+{
+	for (int kind = 0; kind < ALERT_KINDS; kind++) {
+		if (!s->core->alerts[kind].since_ns)
+			continue;
+		sample(s, "");
+		label(s, "alert", alert_names[kind]);
+		value(s, 1);
+	}
+}
+
 /* "off: why", "uprobe/exit (3 libraries)": without what changes by itself. */
 static void collect_hooks(struct scrape *s)
 {
@@ -735,6 +746,9 @@ static const struct metric table[] = {
 	  AT(totals.refused) },
 	{ "lifetrace_bad_records", COUNTER, "", "Records of a wrong size or kind, skipped.",
 	  collect_number, AT(totals.bad_records) },
+	{ "lifetrace_alerts", GAUGE, "alert",
+	  "1 while an alert of the host fires: flagged, fork-storm, events-lost, blind; absent while it does not.",
+	  collect_alerts, 0 },
 	{ "lifetrace_hook", INFO, "what, hook", "The kernel hook that serves a need, or off.",
 	  collect_hooks, 0 },
 	{ "lifetrace_syscall_hooks", GAUGE, "",

@@ -283,7 +283,11 @@ void life_set_tracer(struct core *core, struct life *life, struct lt_id tracer)
 	if (!kin)
 		return;
 	kin->tracer = tracer;
-	core->traced += (uint32_t)is - (uint32_t)was;
+	kin->traced = life;
+	if (is && !was)
+		DL_APPEND2(core->traced, kin, traced_prev, traced_next);
+	else if (was && !is)
+		DL_DELETE2(core->traced, kin, traced_prev, traced_next);
 }
 
 void life_set_waits(struct core *core, struct life *life, const struct lt_waits *waits)
