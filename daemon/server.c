@@ -806,8 +806,12 @@ static const char *look_at_cow(const struct request *request)
 
 static enum MHD_Result stream_events(struct request *request)
 {
-	const char *why = request->filter.raw_cow ? look_at_cow(request) : NULL;
+	const char *why;
 
+	if (request->filter.raw_cow && request->viewer.uid)
+		return answer_error(request->connection, MHD_HTTP_FORBIDDEN,
+				    "addresses tell where a program's memory lies: only root may");
+	why = request->filter.raw_cow ? look_at_cow(request) : NULL;
 	if (why)
 		return answer_error(request->connection, MHD_HTTP_NOT_FOUND, why);
 	return start_stream(request, STREAM_EVENTS);

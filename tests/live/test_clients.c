@@ -931,6 +931,24 @@ LT_TEST(clients, only_root_may_record)
 	lt__stop(lt);
 }
 
+/* Not even of one's own: a program that one started may have more rights than oneself. */
+LT_TEST(clients, only_root_may_stream_addresses)
+{
+	struct lt *lt = lt__start("--group", "nogroup", NULL);
+	struct answer answer;
+	struct job own;
+	char path[64];
+
+	start_sleep(&own, NOBODY_UID);
+	json_decref(lt__await_row(lt, "ps", own.pid, "comm=sleep"));
+	snprintf(path, sizeof(path), "/v1/events?raw-cow=%d", own.pid);
+	answer = ask_as(lt, NOBODY_UID, NOBODY_UID, path);
+	require_error(&answer, path, 403, "root");
+	free(answer.text);
+	end_sleep(&own);
+	lt__stop(lt);
+}
+
 /* A stream shows no more than a row. */
 LT_TEST(clients, arguments_of_others_are_not_streamed)
 {
