@@ -320,6 +320,49 @@ LT_TEST(cow, agrees_with_delay_accounting_on_zero_pages)
 	check_wpcopy("zero");
 }
 
+/* --- a command that goes on until it is ended --- */
+
+struct run {
+	FILE *lines;
+	pid_t pid;
+};
+
+/* `lifetrace COMMAND OPTION PID`, and --json or what else is said last. */
+static struct run run__start(struct lt *lt, const char *command, const char *option, int64_t pid,
+			     const char *last)
+{
+	char path[512], number[16];
+	int pair[2];
+	struct run run;
+
+	snprintf(path, sizeof(path), "%s/bin/lifetrace", LT_BIN_DIR);
+	snprintf(number, sizeof(number), "%lld", (long long)pid);
+	lt_require(!pipe(pair), "pipe");
+	run.pid = fork();
+	if (!run.pid) {
+		dup2(pair[1], STDOUT_FILENO);
+		close(pair[0]);
+		close(pair[1]);
+		execl(path, path, command, option, number, "--socket", lt__socket(lt), last, NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	run.lines = fdopen(pair[0], "r");
+	lt_require(run.lines, "fdopen");
+	return run;
+}
+
+/* Its exit status, or 128 and the signal. */
+static int run__end(struct run *run, int sig)
+{
+	int raw;
+
+	kill(run->pid, sig);
+	fclose(run->lines);
+	waitpid(run->pid, &raw, 0);
+	return WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+}
+
 /* --- what is shown --- */
 
 static json_t *fork_row(struct lt *lt, pid_t child)
@@ -393,6 +436,109 @@ LT_TEST(cow, fork_is_charged_with_the_parents_copies)
 	lt__stop(lt);
 }
 
+#define MIB (1 << 20)
+
+/* What a line of `cow` says in words of a fork. */
+struct words {
+	double took, copied, by_parent; /* in the units below */
+	char unit[8], by_unit[8];
+};
+
+static bool words__read(struct words *words, const char *line, pid_t parent, pid_t child)
+{
+	char begin[64];
+	const char *fact;
+
+	snprintf(begin, sizeof(begin), "%d cow -> %d cow, ", parent, child);
+	fact = strncmp(line, begin, strlen(begin)) ? NULL : strstr(line, "fork took ");
+	return fact &&
+	       sscanf(fact, "fork took %lf %*[^;]; %lf %7s copied since, %lf %7s by the parent",
+		      &words->took, &words->copied, words->unit, &words->by_parent,
+		      words->by_unit) == 5;
+}
+
+static bool wrote_all(const struct words *words)
+{
+	double page_mib = (double)sysconf(_SC_PAGESIZE) / MIB;
+
+	return !strcmp(words->unit, "MiB") && !strcmp(words->by_unit, "MiB") &&
+	       words->by_parent >= PAGES * page_mib - 0.1 &&
+	       words->by_parent <= (PAGES + 100) * page_mib + 0.1;
+}
+
+/* At a glance: how long it took, what was copied since, and how much of it by the parent. */
+LT_TEST(cow, in_words_anew_every_second)
+{
+	struct lt *lt = start_observing("--syscall-hooks", "always");
+	struct cast *cast = cast__start("cow", "parent", PAGES_TEXT, NULL);
+	double page_mib = (double)sysconf(_SC_PAGESIZE) / MIB;
+	struct words words = { 0 };
+	char line[512];
+	struct run run;
+	int64_t child;
+	int code;
+
+	cast__hold(cast, "warm");
+	lt_require(children_of(lt, cast__pid(cast), &child, 1) == 1, "not one fork");
+	cast__go(cast);
+	cast__hold(cast, "ready");
+	run = run__start(lt, "cow", "--pid", cast__pid(cast), "--watch");
+	do
+		lt_require(fgets(line, sizeof(line), run.lines), "it ended");
+	while (!words__read(&words, line, cast__pid(cast), (pid_t)child));
+	lt_require(!strcmp(words.by_unit, "KiB") || words.by_parent == 0, "early: %s", line);
+	cast__go(cast);
+	cast__hold(cast, "done");
+	do
+		lt_require(fgets(line, sizeof(line), run.lines), "it ended");
+	while (!words__read(&words, line, cast__pid(cast), (pid_t)child) || !wrote_all(&words));
+	lt_require(words.took > 0 && words.copied >= words.by_parent &&
+			   words.copied <= words.by_parent + 100 * page_mib + 0.1,
+		   "%s", line);
+	code = run__end(&run, SIGINT);
+	lt_require(code == 0, "exit %d", code);
+	cast__go(cast);
+	cast__end(cast);
+	cast__free(cast);
+	lt__stop(lt);
+}
+
+/* Who copied more comes first, or last. */
+LT_TEST(cow, sorted)
+{
+	struct lt *lt = start_observing(NULL, NULL);
+	struct cast *casts[2] = { cast__start("cow", "parent", "500", NULL),
+				  cast__start("cow", "parent", PAGES_TEXT, NULL) };
+
+	for (int i = 0; i < 2; i++) {
+		cast__hold(casts[i], "warm");
+		cast__go(casts[i]);
+		cast__hold(casts[i], "ready");
+		cast__go(casts[i]);
+		cast__hold(casts[i], "done");
+	}
+	for (int i = 0; i < 2; i++) {
+		json_t *document =
+			lt__json(lt, NULL, "cow", "--sort", "copied", i ? "--reverse" : NULL, NULL);
+		json_t *row;
+		size_t at, place[2] = { SIZE_MAX, SIZE_MAX };
+
+		json_array_foreach(json_at(document, "forks"), at, row)
+			for (int k = 0; k < 2; k++)
+				if (int_at(row, "ppid") == cast__pid(casts[k]))
+					place[k] = at;
+		lt_require(place[0] != SIZE_MAX && place[1] != SIZE_MAX, "a fork is missing");
+		lt_require((place[1] < place[0]) == !i, "%zu and %zu", place[0], place[1]);
+		json_decref(document);
+	}
+	for (int i = 0; i < 2; i++) {
+		cast__go(casts[i]);
+		cast__end(casts[i]);
+		cast__free(casts[i]);
+	}
+	lt__stop(lt);
+}
+
 /* What was copied is told with the end of a process. */
 LT_TEST(cow, tail_tells_at_powers_of_two_and_at_exit)
 {
@@ -431,45 +577,8 @@ LT_TEST(cow, tail_tells_at_powers_of_two_and_at_exit)
 
 /* --- every fault of one process --- */
 
-/* `lifetrace tail --raw-cow PID`, the cow-fault lines of it; ended by a signal. */
-struct raw {
-	FILE *lines;
-	pid_t pid;
-};
-
-static struct raw raw__start(struct lt *lt, int64_t pid)
-{
-	char path[512], number[16];
-	int pair[2];
-	struct raw raw;
-
-	snprintf(path, sizeof(path), "%s/bin/lifetrace", LT_BIN_DIR);
-	snprintf(number, sizeof(number), "%lld", (long long)pid);
-	lt_require(!pipe(pair), "pipe");
-	raw.pid = fork();
-	if (!raw.pid) {
-		dup2(pair[1], STDOUT_FILENO);
-		close(pair[0]);
-		close(pair[1]);
-		execl(path, path, "tail", "--json", "--raw-cow", number, "--socket", lt__socket(lt),
-		      NULL);
-		_exit(127);
-	}
-	close(pair[1]);
-	raw.lines = fdopen(pair[0], "r");
-	lt_require(raw.lines, "fdopen");
-	return raw;
-}
-
-static void raw__end(struct raw *raw)
-{
-	kill(raw->pid, SIGTERM);
-	fclose(raw->lines);
-	waitpid(raw->pid, NULL, 0);
-}
-
 /* The next line of that kind. */
-static json_t *raw__next(struct raw *raw, const char *kind)
+static json_t *raw__next(struct run *raw, const char *kind)
 {
 	char *line = NULL;
 	size_t size = 0;
@@ -489,7 +598,7 @@ static json_t *raw__next(struct raw *raw, const char *kind)
 }
 
 /* Waits until the stream has begun: what happens from now on is in it. */
-static void raw__await(struct raw *raw)
+static void raw__await(struct run *raw)
 {
 	struct pollfd pfd = { .fd = fileno(raw->lines), .events = POLLIN };
 
@@ -521,7 +630,7 @@ LT_TEST(cow, raw_faults)
 	char *hook = lt__hook(lt, "cow");
 	bool has_end = strstr(hook, "do_wp_page");
 	unsigned long long last = 0;
-	struct raw raw;
+	struct run raw;
 	int64_t actor;
 	int in_a_row = 0;
 
@@ -530,7 +639,7 @@ LT_TEST(cow, raw_faults)
 	cast__go(cast);
 	cast__hold(cast, "ready");
 	actor = cast__int(cast, "actor", 0);
-	raw = raw__start(lt, actor);
+	raw = run__start(lt, "tail", "--raw-cow", actor, "--json");
 	raw__await(&raw);
 	cast__go(cast);
 	while (in_a_row < PAGES - 1) { /* one page after the other, as they were written */
@@ -546,7 +655,7 @@ LT_TEST(cow, raw_faults)
 		json_decref(event);
 	}
 	cast__hold(cast, "done");
-	raw__end(&raw);
+	run__end(&raw, SIGTERM);
 	cast__go(cast);
 	cast__end(cast);
 	cast__free(cast);
