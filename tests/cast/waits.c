@@ -138,8 +138,21 @@ static void by_nohang(pid_t pid)
 	wait_as(-1, WNOHANG);
 }
 
+/* Its end signals nothing: only with __WALL or __WCLONE it is waited for. */
+static pid_t clone_silent(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
+
+	if (pid < 0)
+		fail("clone");
+	if (!pid)
+		_exit(0);
+	return pid;
+}
+
 static void by_wall(pid_t pid)
 {
+	wait_as(clone_silent(), __WALL);
 	wait_as(pid, __WALL);
 }
 
@@ -148,6 +161,8 @@ static void by_wclone(pid_t pid)
 	gate__open(&end, 1);
 	await_death(pid);
 	wait_as(-1, __WCLONE); /* ECHILD: an ordinary child */
+	clone_silent();
+	wait_as(-1, __WCLONE);
 	wait_as(-1, 0);
 }
 
