@@ -2,7 +2,6 @@
 #include "proc.h"
 
 #include <dirent.h>
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -357,13 +356,17 @@ static bool wait_of(bool compat, unsigned long nr, __u8 *call)
 	return false;
 }
 
-/* elf(5): 32-bit programs number their calls otherwise. */
+/*
+ * 32-bit programs number their calls otherwise. A look at the program's file could wait
+ * for whoever serves it; proc_pid_auxv(5) does not: pairs of words of the program's size,
+ * first of all a small number. Its upper half is 0, where it is not the word after it.
+ */
 static bool is_compat(int process)
 {
-	unsigned char ident[EI_NIDENT];
+	uint32_t halves[2];
 
-	return read_file(process, "exe", (char *)ident, sizeof(ident)) == sizeof(ident) &&
-	       ident[EI_CLASS] == ELFCLASS32;
+	return read_file(process, "auxv", (char *)halves, sizeof(halves)) == sizeof(halves) &&
+	       halves[1];
 }
 
 /* proc_pid_syscall(5): the call's number and its arguments in hexadecimal, or a word. */

@@ -68,9 +68,10 @@ struct queue {
 void queue_open(struct queue *queue, const char *path, size_t max);
 void queue_free(struct queue *queue);
 /*
- * Returns whether the alert, or that it is over, is news: one that was known to fire is not, but
- * Alertmanagers get what it says now, and at once if its cause is another. Its labels stay those of its begin,
- * whatever is known or called otherwise by then: Alertmanagers know it by them.
+ * Returns whether the alert, or that it is over, is news: one that was known to fire is
+ * not, but Alertmanagers get what it says now, and at once if its cause is another. Its
+ * labels stay those of its begin, whatever is known or called otherwise by then:
+ * Alertmanagers know it by them.
  */
 bool queue_put(struct queue *queue, const json_t *alert, bool resolved);
 /*

@@ -460,13 +460,28 @@ static void say(char text[WHY_TEXT_SIZE], const char *format, ...)
 	va_end(args);
 }
 
+/* A semicolon and a space end a part of the evidence: a name has them as "\x3b ". */
+static void say_comm(char text[WHY_TEXT_SIZE], const char *comm)
+{
+	const char *end;
+
+	while ((end = strstr(comm, "; "))) {
+		say(text, "%.*s\\x3b ", (int)(end - comm), comm);
+		comm = end + 2;
+	}
+	say(text, "%s", comm);
+}
+
 static void say_id(char text[WHY_TEXT_SIZE], const struct core *core, struct lt_id id)
 {
 	const struct life *life = life_find(core, id);
 
 	say(text, "%" PRIu64, (uint64_t)id.pid);
-	if (life && *life->comm)
-		say(text, " (%s)", life->comm);
+	if (!life || !*life->comm)
+		return;
+	say(text, " (");
+	say_comm(text, life->comm);
+	say(text, ")");
 }
 
 static void say_age(char text[WHY_TEXT_SIZE], uint64_t ns)

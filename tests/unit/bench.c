@@ -124,6 +124,14 @@ void feed_hook(struct bench *bench, uint64_t ms, const char *what, const char *v
 	feed(bench, &u.e);
 }
 
+void feed_comm(struct bench *bench, uint64_t ms, uint64_t pid, const char *comm)
+{
+	struct lt_comm e = { HDR(lt_comm, COMM, ms), .id = id_of(pid) };
+
+	snprintf(e.comm, sizeof(e.comm), "%s", comm);
+	feed(bench, &e);
+}
+
 void feed_exec(struct bench *bench, uint64_t ms, uint64_t pid, const char *exe, const char *arg)
 {
 	union {

@@ -37,6 +37,7 @@ void feed_cgroup(struct bench *bench, uint64_t ms, uint64_t id, const char *path
 void feed_fork_fail(struct bench *bench, uint64_t ms, uint64_t parent, unsigned err);
 void feed_fork_end(struct bench *bench, uint64_t ms, uint64_t child, uint64_t vfork_wait_ns);
 void feed_hook(struct bench *bench, uint64_t ms, const char *what, const char *value);
+void feed_comm(struct bench *bench, uint64_t ms, uint64_t pid, const char *comm);
 void feed_exec(struct bench *bench, uint64_t ms, uint64_t pid, const char *exe, const char *arg);
 void feed_exit(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent, int code,
 	       uint64_t adopter, unsigned flags);

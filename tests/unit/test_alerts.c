@@ -137,11 +137,8 @@ Test(alerts, say_what_pages_the_right_person)
 Test(alerts, ignored_parents_are_none)
 {
 	struct bench *bench = with_alerts(0, 0);
-	struct lt_comm e = { .hdr = { sizeof(e), LT_COMM, 0, MS(60) },
-			     .id = id_of(PARENT),
-			     .comm = "quiet" };
 
-	feed(bench, &e);
+	feed_comm(bench, 60, PARENT, "quiet");
 	for (uint64_t pid = 100; pid < 104; pid++)
 		die(bench, 2000, pid);
 	feed_tick(bench, 9000);

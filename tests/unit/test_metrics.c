@@ -41,14 +41,6 @@ static void die(struct bench *bench, uint64_t ms, uint64_t pid, uint64_t parent,
 	feed_notify(bench, ms, pid, parent, code, 0);
 }
 
-static void name(struct bench *bench, uint64_t ms, uint64_t pid, const char *comm)
-{
-	struct lt_comm e = { .hdr = { sizeof(e), LT_COMM, 0, MS(ms) }, .id = id_of(pid) };
-
-	snprintf(e.comm, sizeof(e.comm), "%s", comm);
-	feed(bench, &e);
-}
-
 static size_t count_of(const char *text, const char *what)
 {
 	size_t count = 0;
@@ -119,7 +111,7 @@ Test(metrics, a_gone_zombie_leaves_no_series)
 	char *text;
 
 	feed_fork(bench, 50, 50, 1);
-	name(bench, 51, 50, "lazy");
+	feed_comm(bench, 51, 50, "lazy");
 	die(bench, 100, 100, 50, 0);
 	text = text_of(bench->core, METRICS_TEXT);
 	cr_assert(
@@ -146,7 +138,7 @@ Test(metrics, five_thousand_leaking_parents, .timeout = 60)
 	for (uint64_t pid = 10; pid < 5010; pid++) {
 		feed_fork(bench, 6000, pid, 1);
 		snprintf(comm, sizeof(comm), "leaker-%d", (int)pid);
-		name(bench, 6000, pid, comm);
+		feed_comm(bench, 6000, pid, comm);
 	}
 	for (uint64_t pid = 10; pid < 5010; pid++)
 		for (uint64_t i = 0; i <= pid % 100; i++, all++)
@@ -169,13 +161,13 @@ Test(metrics, hostile_names)
 	char *text;
 
 	feed_fork(bench, 50, 50, 1);
-	name(bench, 51, 50, "a\"} 1\nb\\c");
+	feed_comm(bench, 51, 50, "a\"} 1\nb\\c");
 	die(bench, 100, 100, 50, 0);
 	feed_fork(bench, 52, 52, 1);
-	name(bench, 53, 52, "\xff");
+	feed_comm(bench, 53, 52, "\xff");
 	die(bench, 100, 101, 52, 0);
 	feed_fork(bench, 54, 54, 1);
-	name(bench, 55, 54, "\xfe"); /* shown as the same */
+	feed_comm(bench, 55, 54, "\xfe"); /* shown as the same */
 	die(bench, 100, 102, 54, 0);
 	text = text_of(bench->core, METRICS_TEXT);
 	cr_assert(strstr(text, "parent_comm=\"a\\\"} 1\\nb\\\\c\",cause=\""));

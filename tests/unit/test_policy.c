@@ -188,13 +188,10 @@ Test(leaks, one_old_zombie_is_one)
 Test(leaks, the_ignored_have_none)
 {
 	struct bench *bench = bench_new();
-	struct lt_comm e = { .hdr = { sizeof(e), LT_COMM, 0, MS(60) },
-			     .id = id_of(PARENT),
-			     .comm = "quietly" };
 
 	feed_policy(bench, 1, 1000, 3, 60000, 5000, "loud, quiet*");
 	feed_fork(bench, 50, PARENT, INIT);
-	feed(bench, &e);
+	feed_comm(bench, 60, PARENT, "quietly");
 	bench->watched = PARENT;
 	for (uint64_t i = 0; i < 5; i++)
 		zombie(bench, 2000, 100 + i);

@@ -149,6 +149,19 @@ Test(why, never_waits)
 	bench_free(bench);
 }
 
+/* "; " ends a part of the evidence, and would do so in a name. */
+Test(why, name_with_a_semicolon)
+{
+	struct bench *bench = with_parent();
+	char words[WHY_TEXT_SIZE];
+
+	feed_comm(bench, 60, PARENT, "a; b; c");
+	child_dies(bench, DIED, 100);
+	cause_of(bench, JUDGED, 100, words);
+	expect_words(words, " (a\\x3b b\\x3b c) has made no wait call");
+	bench_free(bench);
+}
+
 /* Who ignores it too late keeps those that had died. */
 Test(why, ignored_too_late)
 {
