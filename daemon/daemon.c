@@ -68,6 +68,7 @@ static void beat(struct daemon *daemon)
 	log_warn(
 		"nothing was observed for %s: no daemon had been heard of for longer than heartbeat",
 		text);
+	feed_start(daemon);
 	want_pass(daemon);
 }
 

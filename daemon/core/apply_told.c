@@ -174,6 +174,7 @@ void apply_life(struct core *core, const struct lt_life *e)
 void apply_start(struct core *core, const struct lt_start *e)
 {
 	core->start = *e;
+	core->losses_swept = UINT64_MAX; /* nobody may have observed until now */
 }
 
 void apply_policy(struct core *core, const struct lt_policy *e)

@@ -329,7 +329,7 @@ struct core {
 	struct storm storm;
 	uint32_t flagged_quiet; /* the flagged zombies of parents that are silenced or ignored */
 	bool names_wanted;	/* a zombie was flagged in a container that nobody has looked up */
-	uint64_t losses_swept;	/* what had been lost or refused at the last sweep */
+	uint64_t losses_swept; /* what had been lost or refused at the last sweep; UINT64_MAX: anything */
 	struct telling_count telling[TELLINGS];	    /* since then */
 	struct telling_count told_before[TELLINGS]; /* from the sweep before that until then */
 	uint32_t pass;

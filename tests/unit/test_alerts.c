@@ -669,6 +669,20 @@ Test(alerts, not_blind_by_what_was_lost)
 	bench_free(bench);
 }
 
+/* The gate was shut: a daemon that goes on where another one ended, or slept. */
+Test(alerts, not_blind_by_what_nobody_observed)
+{
+	struct bench *bench = about_to_be_blind();
+	struct lt_start start = { .hdr = { sizeof(start), LT_START, 0, MS(900) },
+				  .started_ns = MS(1) };
+
+	feed(bench, &start);
+	for (uint64_t ms = 1000; ms < 4000; ms += 1000)
+		pass_that_meets(bench, ms, 801);
+	expect_firing(bench, "");
+	bench_free(bench);
+}
+
 Test(alerts, not_blind_by_what_began_before)
 {
 	struct bench *bench = with_alerts(0, 0);
