@@ -249,6 +249,19 @@ static bool leaks(struct lt *lt, pid_t pid, int zombies)
 	return leaks;
 }
 
+/* Its stacks are taken, and then no more. */
+static void make_leak_that_ends(const struct watched *watched)
+{
+	struct cast *leak = cast__start("leak", "4", NULL);
+	pid_t pid = cast__pid(leak);
+
+	lt_await(leaks(watched->lt, pid, 4), "no leak");
+	cast__tell(leak, "reap");
+	lt_await(!leaks(watched->lt, pid, 4), "a leak still");
+	cast__tell(leak, "end");
+	cast__free(leak);
+}
+
 /* A leak is told to the journal, its stacks are taken, and it is silenced. */
 static void make_leak(const struct watched *watched)
 {
@@ -330,6 +343,7 @@ static void reload(const struct watched *watched)
 
 static bool do_all(const struct watched *watched)
 {
+	make_leak_that_ends(watched);
 	make_leak(watched);
 	record(watched);
 	reload(watched);
