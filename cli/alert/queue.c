@@ -86,16 +86,20 @@ static const char *cause_of(const json_t *alert)
 	return json_string_value(json_object_get(alert, "cause")) ?: "";
 }
 
+static void make_news(struct queue *queue, struct item *item)
+{
+	item->version = ++queue->versions;
+	queue->changed = true;
+}
+
 /* It fires still, and what it says is sent with the next; a cause that is another is news. */
 static void renew(struct queue *queue, struct item *item, const json_t *alert)
 {
 	bool same_cause = !strcmp(cause_of(item->alert), cause_of(alert));
 
 	take(item, alert);
-	if (same_cause)
-		return;
-	item->version = ++queue->versions;
-	queue->changed = true;
+	if (!same_cause)
+		make_news(queue, item);
 }
 
 bool queue_put(struct queue *queue, const json_t *alert, bool resolved)
@@ -103,19 +107,20 @@ bool queue_put(struct queue *queue, const json_t *alert, bool resolved)
 	const char *key = key_of(alert);
 	struct item *item = key ? find(queue, key) : NULL;
 
-	if (key && item && !item->resolved && !resolved)
-		renew(queue, item, alert);
-	/* told again, or the end of what was never told */
-	if (!key || (item ? item->resolved == resolved : resolved))
+	if (!key || (!item && resolved)) /* the end of what was never told */
 		return false;
+	if (item && item->resolved == resolved) {
+		if (!resolved)
+			renew(queue, item, alert);
+		return false;
+	}
 	if (!item)
 		item = add(queue, key);
 	if (!item)
 		return false;
 	take(item, alert);
 	item->resolved = resolved;
-	item->version = ++queue->versions;
-	queue->changed = true;
+	make_news(queue, item);
 	return true;
 }
 
@@ -149,8 +154,7 @@ void queue_end_others(struct queue *queue, const json_t *firing, void (*fn)(void
 		if (item->resolved || holds(firing, key_of(item->alert)))
 			continue;
 		end_now(item);
-		item->version = ++queue->versions;
-		queue->changed = true;
+		make_news(queue, item);
 		fn(user, item->alert);
 	}
 }

@@ -756,12 +756,20 @@ LT_TEST(stacks, of_a_signals_handler)
 	check_library("fault", "leaf_fork on_fault site_faults fault_once main");
 }
 
+/* As a user sees them. */
+static void run_stacks(struct lt *lt, struct cast *cast, struct output *output)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", cast__pid(cast));
+	lt__run(lt, output, "leaks", "--stacks", "--pid", number, NULL);
+}
+
 LT_TEST(stacks, of_a_recursion)
 {
 	struct lt *lt = start_stacks();
 	struct cast *cast = cast__start("leaksites", "recursion", "1", NULL);
 	struct output output;
-	char number[16];
 	json_t *groups;
 
 	await_bait(lt, cast);
@@ -770,8 +778,7 @@ LT_TEST(stacks, of_a_recursion)
 	groups = stacks(lt, cast__pid(cast));
 	require_through(groups, "site_a site_recursive site_recursive main", 1);
 	json_decref(groups);
-	snprintf(number, sizeof(number), "%d", cast__pid(cast));
-	lt__run(lt, &output, "leaks", "--stacks", "--pid", number, NULL);
+	run_stacks(lt, cast, &output);
 	lt_require(strstr(output.out, ", 7 times\n") && strstr(output.out, "1 zombie forked by\n"),
 		   "%s", output.out);
 	output__free(&output);
@@ -786,7 +793,6 @@ static void check_cut(const char *how, const char *innermost, const char *word)
 	struct cast *cast = cast__start("leaksites", how, "3", NULL);
 	json_t *groups, *group;
 	struct output output;
-	char number[16];
 
 	await_bait(lt, cast);
 	cast__go(cast);
@@ -798,8 +804,7 @@ static void check_cut(const char *how, const char *innermost, const char *word)
 	lt_require(json_array_size(groups) == 1 && !strcmp(str_at(group, "incomplete"), word),
 		   "%s: %s", how, str_at(group, "incomplete"));
 	json_decref(groups);
-	snprintf(number, sizeof(number), "%d", cast__pid(cast));
-	lt__run(lt, &output, "leaks", "--stacks", "--pid", number, NULL);
+	run_stacks(lt, cast, &output);
 	lt_require(!output.code && !*output.err && strstr(output.out, word), "exit %d: %s%s",
 		   output.code, output.out, output.err);
 	output__free(&output);
@@ -839,7 +844,6 @@ LT_TEST(stacks, of_a_program_that_is_no_more)
 	struct cast *cast = cast__start("leaksites", "exec", "3", NULL);
 	struct output output;
 	json_t *groups;
-	char number[16];
 
 	await_bait(lt, cast);
 	cast__go(cast);
@@ -852,8 +856,7 @@ LT_TEST(stacks, of_a_program_that_is_no_more)
 	groups = stacks(lt, cast__pid(cast));
 	lt_require(!json_array_size(groups), "stacks of the program before");
 	json_decref(groups);
-	snprintf(number, sizeof(number), "%d", cast__pid(cast));
-	lt__run(lt, &output, "leaks", "--stacks", "--pid", number, NULL);
+	run_stacks(lt, cast, &output);
 	lt_require(!output.code && strstr(output.out, "4 without a stack"), "exit %d: %s%s",
 		   output.code, output.out, output.err);
 	output__free(&output);
@@ -1143,7 +1146,6 @@ LT_TEST(stacks, of_no_others)
 	struct cast *cast = cast__start("leaksites", "sites", "1", NULL);
 	struct output output;
 	json_t *json, *stack;
-	char number[16];
 	size_t i;
 
 	await_bait(lt, cast);
@@ -1159,8 +1161,7 @@ LT_TEST(stacks, of_no_others)
 	lt__stop(lt);
 	lt = start();
 	cast = leak(lt, "6");
-	snprintf(number, sizeof(number), "%d", cast__pid(cast));
-	lt__run(lt, &output, "leaks", "--stacks", "--pid", number, NULL);
+	run_stacks(lt, cast, &output);
 	lt_require(output.code == 1 && is_one_line(output.err) &&
 			   strstr(output.err, "stacks = off"),
 		   "exit %d: %s", output.code, output.err);
